@@ -1,0 +1,49 @@
+# All there is to type. Every target first sets up what it needs, in a .venv of its own.
+#
+#   make demo     videos to features, converters, fusion, an honest table and an exported bundle
+#   make serve    the Prefect UI and the MLflow UI, with the runs in them
+#   make test     every test
+#   make check    format, lint, types, directions of imports, spelling
+#   make bench    the benchmarks, at their real sizes
+#
+# Another Python: make install PYTHON=python3.13. Without a GPU, torch is far smaller from its own
+# index: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make install
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+# Threads that wait sleep instead of spin: with other work on the machine, spinning ones made the
+# same extraction take six times as long (docs/log.md).
+export OMP_WAIT_POLICY := passive
+
+.PHONY: install demo serve test check bench
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: PolySpace needs Python 3.11 or later, this is %d.%d: make install PYTHON=python3.11" % sys.version_info[:2])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv: some minutes, once"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[flows,demo,dev]'
+	@touch $@
+
+demo: $(INSTALLED)
+	@$(BIN)/python -m flows.distill
+
+serve: $(INSTALLED)
+	@$(BIN)/python -m flows.serve
+
+# One thread for each of the two processes: more would only get in each other's way.
+test: $(INSTALLED)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+bench: $(INSTALLED)
+	@$(BIN)/python -m pytest tests/benchmarks -o addopts=--import-mode=importlib --benchmark-only --real

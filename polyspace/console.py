@@ -1,0 +1,118 @@
+"""How PolySpace talks to people in a terminal: options in, progress and one-line errors out."""
+
+import io
+import re
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from typing import NoReturn, Protocol, TypeVar
+
+import tyro
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from polyspace.config import Config
+from polyspace.errors import ConfigError, PolySpaceError
+
+C = TypeVar("C", bound=Config)
+R = TypeVar("R")
+
+
+class Advance(Protocol):
+    """A sign of life from a long stage: how far it is, and what to say of it."""
+
+    @property
+    def done(self) -> int:
+        """Units finished."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """Units in all."""
+        ...
+
+    def __str__(self) -> str:
+        """Say in a few words where the stage is."""
+        ...
+
+
+def run(config: type[C], main: Callable[[C], None], argv: Sequence[str] | None = None) -> NoReturn:
+    """Parse the command line into `config`, call `main`, and exit.
+
+    0: done. 2: the user can mend it, and one line on stderr says how. 130: interrupted.
+    """
+    try:
+        main(parse(config, sys.argv[1:] if argv is None else argv))
+    except PolySpaceError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted: what was finished is kept", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+    sys.exit(0)
+
+
+def parse(config: type[C], argv: Sequence[str]) -> C:
+    """Turn options into a config; ``--shard_size`` and ``--shard-size`` are the same.
+
+    Raises:
+        ConfigError: An option is unknown, missing, or has a value outside its bounds.
+    """
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said), redirect_stderr(said):
+            return tyro.cli(config, args=list(argv), prog=_program())
+    except SystemExit as stop:
+        if stop.code == 0:
+            sys.stdout.write(said.getvalue())
+            raise
+    raise ConfigError(_one_line(said.getvalue()))
+
+
+def show(stage: Generator[Advance, None, R], title: str) -> R:
+    """Drive a stage to its end under a progress bar; give what it returns.
+
+    A stage that has nothing to do shows none.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[words]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=None, words="", visible=False)
+        while True:
+            try:
+                advance = next(stage)
+            except StopIteration as end:
+                return end.value
+            done, total = advance.done, advance.total
+            bar.update(task, completed=done, total=total, words=str(advance), visible=True)
+
+
+def say(text: str) -> None:
+    """Print one line of result on stdout."""
+    print(text)  # noqa: T201
+
+
+def present(view: RenderableType) -> None:
+    """Print a table, as wide as the terminal is; into a file or a pipe, as wide as it needs."""
+    width = None if sys.stdout.isatty() else 120
+    Console(width=width, highlight=False).print(view)
+
+
+def _program() -> str:
+    """Name the running module as a user would type it."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return f"python -m {spec.name}" if spec else "polyspace"
+
+
+def _one_line(box: str) -> str:
+    """Fold the parser's framed message into one line without its decoration."""
+    text = re.sub(r"[╭╮╰╯│─]+|-{4,}", " ", box)
+    text = re.sub(r"Error parsing \w+: \d+ validation errors? for \w+", "", text)
+    text = re.sub(r"For further information visit \S+", "", text)
+    text = re.sub(r"\[type=[^\]]*input_value=(.*?), input_type=\w+\]", r"(found \1)", text)
+    return re.sub(r"\s+", " ", text).strip().replace("For full helptext, ", "see all with: ")

@@ -1,0 +1,97 @@
+"""Every error that PolySpace raises on purpose.
+
+A message holds what was found, what was expected and what to do; the command line prints it in
+one line and exits with 2. Each class is also the builtin that others would catch::
+
+    PolySpaceError
+    ├── ConfigError(ValueError)          an option or a config file that can't be used
+    │   └── UnknownNameError             a data set, backbone, converter … that doesn't exist
+    ├── PrecisionError(ValueError)       a type that the device can't compute in
+    ├── DatasetError(ValueError)         a data set's folder, split files or labels
+    │   └── LabelError                   a label outside the classes
+    ├── VideoError(ValueError)           one bad video: quarantined, never fatal to a run
+    ├── WeightsError(OSError)            weights not found, or not the ones asked for
+    ├── StoreError(OSError)              a feature store that can't be opened, or another one
+    │   ├── StorageRangeError(+OverflowError)   a value that the storage type can't hold
+    │   └── CorruptStoreError            bytes that are not the ones that were written
+    ├── CheckpointError(OSError)         a checkpoint that is missing, damaged or of another kind
+    ├── DivergedError(ArithmeticError)   training whose gradients stay infinite or undefined
+    ├── ExportError(RuntimeError)        an export that doesn't agree with its source
+    └── RecordError(ValueError)          a stage's record that a report can't be made from
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class PolySpaceError(Exception):
+    """Root of the tree; never raised itself."""
+
+
+class ConfigError(PolySpaceError, ValueError):
+    """An option or a config file that can't be used."""
+
+
+class UnknownNameError(ConfigError):
+    """A name that is not among the known ones; the message offers the nearest."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        """Say which name of which kind was not found, and what is there.
+
+        Args:
+            kind: What was looked for, in the user's words ("data set", "backbone").
+            name: What was given.
+            known: Every name that would have been right.
+        """
+        names = sorted(known)
+        near = get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        super().__init__(f"unknown {kind} {name!r}: {hint}known are {', '.join(names) or 'none'}")
+
+
+class PrecisionError(PolySpaceError, ValueError):
+    """A type that the device can't compute in."""
+
+
+class DatasetError(PolySpaceError, ValueError):
+    """A data set's folder, split files or labels are not as its layout demands."""
+
+
+class LabelError(DatasetError):
+    """A label outside the classes."""
+
+
+class VideoError(PolySpaceError, ValueError):
+    """One video that can't be decoded: it is quarantined with this message as the reason."""
+
+
+class WeightsError(PolySpaceError, OSError):
+    """Weights that were not found, or are not those of the architecture asked for."""
+
+
+class StoreError(PolySpaceError, OSError):
+    """A feature store that can't be opened, or that holds something else than was asked for."""
+
+
+class StorageRangeError(StoreError, OverflowError):
+    """A value that the storage type can't hold; nothing was written."""
+
+
+class CorruptStoreError(StoreError):
+    """Stored bytes that are not the ones that were written."""
+
+
+class CheckpointError(PolySpaceError, OSError):
+    """A checkpoint that is missing, damaged, or of another kind than was asked for."""
+
+
+class DivergedError(PolySpaceError, ArithmeticError):
+    """Training whose gradients stay infinite or undefined; no such step moved a weight."""
+
+
+class ExportError(PolySpaceError, RuntimeError):
+    """An export that doesn't agree with its source; nothing was published."""
+
+
+class RecordError(PolySpaceError, ValueError):
+    """A record of a stage that is missing, or that a report can't be made from."""

@@ -1,0 +1,175 @@
+"""Four separate decisions about number types: storage, compute, master and export.
+
+They are taken once, at the start of a run, and recorded with their reason. Everything else asks
+here: `to_compute` and `to_storage` are the only places that cast, and `census` the only one that
+counts what a cast would lose.
+"""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from polyspace.errors import PrecisionError, StorageRangeError
+
+PrecisionName = Literal["fp32", "bf16", "fp16"]
+"""fp32: as it is. bf16: bfloat16 autocast. fp16: float16 autocast and a gradient scaler."""
+
+StorageType = Literal["float16", "float32"]
+"""Types in which features and weights lie on disk."""
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+"""auto: the GPU where there is one."""
+
+COMPUTE_TYPES: dict[PrecisionName, torch.dtype] = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+STORAGE_TYPES: dict[StorageType, torch.dtype] = {"float16": torch.float16, "float32": torch.float32}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The four types of a run, and why they were chosen."""
+
+    compute: PrecisionName
+    """Type that matrix products run in."""
+    reason: str
+    """Why `compute` is what it is; goes into every run's record."""
+    storage: StorageType = "float16"
+    """Type that features are stored in."""
+    export: StorageType = "float16"
+    """Type that exported weights are stored in."""
+    master: Literal["float32"] = "float32"
+    """Type of weights, optimizer state, losses and metrics."""
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[object]:
+        """Give the context that forward passes run in; losses belong outside of it."""
+        dtype = COMPUTE_TYPES[self.compute]
+        return torch.autocast(device.type, dtype=dtype, enabled=self.compute != "fp32")
+
+    def scaler(self, device: torch.device) -> torch.amp.GradScaler:
+        """Give the gradient scaler; it does nothing unless the compute type is float16."""
+        return torch.amp.GradScaler(device.type, enabled=self.compute == "fp16")
+
+
+def device_named(name: DeviceName) -> torch.device:
+    """Give the device to compute on.
+
+    Raises:
+        PrecisionError: A GPU was asked for where there is none; nothing silently runs elsewhere.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise PrecisionError("--device cuda, but torch sees no GPU here: use --device cpu or auto")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def resolve(compute: PrecisionName, device: torch.device) -> Precision:
+    """Decide the compute type for a device, once, and say why.
+
+    Raises:
+        PrecisionError: The device can't compute in that type; nothing is silently replaced.
+    """
+    if compute == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        name = torch.cuda.get_device_name(device)
+        raise PrecisionError(f"{name} has no bfloat16: use --use-amp (float16) or neither flag")
+    reasons: dict[PrecisionName, str] = {
+        "fp32": f"float32 on {device.type}: no reduced precision was asked for",
+        "bf16": f"bfloat16 autocast on {device.type}: asked for, and the device has it",
+        "fp16": f"float16 autocast and gradient scaling on {device.type}: asked for",
+    }
+    return Precision(compute=compute, reason=reasons[compute])
+
+
+def choose(*, use_amp: bool, use_bf16: bool) -> PrecisionName:
+    """Turn the two flags of the command line into one name.
+
+    Raises:
+        PrecisionError: Both were given.
+    """
+    if use_amp and use_bf16:
+        raise PrecisionError(
+            "both --use-amp (float16) and --use-bf16 (bfloat16) were given: keep one of them"
+        )
+    return "fp16" if use_amp else "bf16" if use_bf16 else "fp32"
+
+
+def to_compute(values: Float[Tensor, "*shape"], device: torch.device) -> Float32[Tensor, "*shape"]:
+    """Bring stored values to the device as float32, whatever type they were stored in."""
+    return values.to(device, non_blocking=True).to(torch.float32)
+
+
+@dataclass(frozen=True)
+class Census:
+    """What casting a tensor to a storage type would lose."""
+
+    count: int
+    largest: float
+    """Largest finite magnitude."""
+    non_finite: int
+    overflow: int
+    """Finite values whose magnitude the type can't hold."""
+    subnormal: int
+    """Values that the type holds with fewer than its usual significant bits, or as zero."""
+    worst_relative_error: float
+    """Largest relative error of the round trip among values in the type's normal range."""
+
+
+def census(values: Float[Tensor, "..."], dtype: StorageType) -> Census:
+    """Count what a cast to `dtype` would lose, without publishing its result."""
+    wide = values.detach().to(torch.float64)
+    finite = torch.isfinite(wide)
+    magnitude = wide[finite].abs()
+    limits = torch.finfo(STORAGE_TYPES[dtype])
+    overflow = magnitude.to(torch.float32) >= overflow_threshold(dtype)
+    normal = (magnitude >= limits.tiny) & ~overflow
+    exact = wide[finite][normal]
+    error = (exact.to(STORAGE_TYPES[dtype]).to(torch.float64) - exact).abs() / exact.abs()
+    return Census(
+        count=values.numel(),
+        largest=float(magnitude.max()) if magnitude.numel() else 0.0,
+        non_finite=int((~finite).sum()),
+        overflow=int(overflow.sum()),
+        subnormal=int(((magnitude > 0) & (magnitude < limits.tiny)).sum()),
+        worst_relative_error=float(error.max()) if error.numel() else 0.0,
+    )
+
+
+def overflow_threshold(dtype: StorageType) -> float:
+    """Give the smallest magnitude that rounds to infinity in a type.
+
+    Source: IEEE 754-2019, 4.3.1: half a unit above the largest finite value rounds up
+    (float16: 65504 + 16 = 65520).
+    """
+    limits = torch.finfo(STORAGE_TYPES[dtype])
+    return limits.max * (1 + limits.eps / 4 / (1 - limits.eps / 2))
+
+
+def to_storage(values: Float[Tensor, "*shape"], dtype: StorageType) -> Float[Tensor, "*shape"]:
+    """Round values to the type that they are stored in.
+
+    float16 keeps 11 significant bits; magnitudes up to 2**-25 become zero. Reading back is exact.
+
+    Raises:
+        StorageRangeError: A value is not finite, or its magnitude rounds to infinity in the type.
+
+    Source: IEEE 754-2019, binary16.
+    """
+    if values.numel() == 0:
+        return values.to(STORAGE_TYPES[dtype])
+    # As float32, because torch rounds float64 to it first: 65519.999999 would become infinite.
+    low, high = (value.to(torch.float32) for value in torch.aminmax(values.detach()))
+    limit = overflow_threshold(dtype)
+    # Written so that NaN, which compares false with everything, fails the test.
+    if bool(low > -limit) and bool(high < limit):
+        return values.to(STORAGE_TYPES[dtype])
+    lost = census(values, dtype)
+    raise StorageRangeError(
+        f"{lost.non_finite} values are not finite and {lost.overflow} exceed {dtype}'s largest "
+        f"({torch.finfo(STORAGE_TYPES[dtype]).max:g}; found {lost.largest:g}): "
+        f"store them as float32, or mend the model that made them"
+    )
