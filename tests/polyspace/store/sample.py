@@ -1,0 +1,83 @@
+"""A small store with known content; run as a script, a slow writer of it for others to kill."""
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from polyspace.store.layout import ArraySpec, ClipRows, StoreHeader
+from polyspace.store.writer import Block, StoreWriter, WorkItem
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What is written: any row of any backbone can be made again."""
+
+    header: StoreHeader
+    rows: ClipRows
+    specs: tuple[ArraySpec, ...]
+    quarantined: Mapping[str, str] = field(default_factory=dict)
+
+    def named(self, *backbones):
+        return replace(self, specs=tuple(s for s in self.specs if s.backbone in backbones))
+
+    def values(self, spec, part, row):
+        # Values that float16 holds exactly, so that reading back must give them bit by bit.
+        offset = 64 * row + 16 * ("tokens", "summary", "time_seconds").index(part)
+        shape = spec.row_shape(part)
+        cells = np.arange(np.prod(shape)).reshape(shape) % 16 + offset + len(spec.backbone)
+        return cells / 16
+
+    def stacked(self, spec, part, rows):
+        return np.stack([self.values(spec, part, row) for row in rows])
+
+    def block(self, spec, rows):
+        tokens, summary, seconds = (
+            self.stacked(spec, part, rows) for part in ("tokens", "summary", "time_seconds")
+        )
+        return Block(torch.from_numpy(tokens).float(), torch.from_numpy(summary).float(), seconds)
+
+    def blocks(self, item: WorkItem):
+        rows = range(item.start, item.stop)
+        return {s.backbone: self.block(s, rows) for s in self.specs if s.backbone in item.backbones}
+
+    def bad(self, item: WorkItem):
+        ids = self.rows.ids[item.start : item.stop]
+        return {clip: why for clip, why in self.quarantined.items() if clip in ids}
+
+    def open(self, path: Path):
+        return StoreWriter.open(path, self.header, self.rows, self.specs)
+
+    def write(self, path: Path, items: int | None = None):
+        with self.open(path) as writer:
+            for item in writer.pending()[:items]:
+                writer.write(item, self.blocks(item), self.bad(item))
+        return path
+
+
+def sample(clips=10, clips_per_chunk=4):
+    names = tuple(f"v_Tähti_g{row:02d}" for row in range(clips))
+    return Sample(
+        header=StoreHeader("motion", "train", ("pan", "tilt"), clips_per_chunk, {"views": 1}),
+        rows=ClipRows(names, tuple(f"g{row // 2}" for row in range(clips)), np.arange(clips) % 2),
+        specs=(
+            ArraySpec(
+                "student", 2, 3, 4, provenance={"weights": {"fingerprint": "5e", "from": "x"}}
+            ),
+            ArraySpec("teacher", 3, 1, 5, dtype="float32", views=2),
+        ),
+    )
+
+
+if __name__ == "__main__":
+    slow = sample(clips=80)
+    with slow.open(Path(sys.argv[1])) as writer:
+        for item in writer.pending():
+            writer.write(item, slow.blocks(item), slow.bad(item))
+            sys.stdout.write(f"{item.index}\n")
+            sys.stdout.flush()
+            time.sleep(0.001)
