@@ -1,0 +1,1 @@
+"""Networks: frozen backbones, converters between their feature spaces, the fusion head."""

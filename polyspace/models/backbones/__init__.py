@@ -1,0 +1,1 @@
+"""Frozen video encoders, one adapter a file, behind one protocol."""
