@@ -1,0 +1,1 @@
+"""From video files to a feature store: data sets, decoding, preprocessing, extraction."""

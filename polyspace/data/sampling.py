@@ -1,0 +1,51 @@
+"""Which frames of a clip are looked at, and when they are shown."""
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from polyspace.errors import VideoError
+
+
+def sample_indices(seconds: Float64[ndarray, " frame"], count: int) -> list[int]:
+    """Choose `count` frames whose times lie nearest to an even spread from first to last.
+
+    Whoever chooses among the chosen gets the same frames again: a clip that holds the union of
+    several backbones' frames gives each its own. A shorter clip repeats frames where they stand,
+    so that they keep their place in time.
+
+    Args:
+        seconds: When each frame is shown, ascending.
+        count: How many are wanted.
+    """
+    wanted = np.linspace(seconds[0], seconds[-1], count)
+    # Each frame's reign ends half way to the next; on the very boundary the earlier one wins.
+    return np.searchsorted((seconds[1:] + seconds[:-1]) / 2, wanted).tolist()
+
+
+def union(seconds: Float64[ndarray, " frame"], counts: Iterable[int]) -> list[int]:
+    """Choose the frames that several backbones want, each once and in order."""
+    return sorted({index for count in counts for index in sample_indices(seconds, count)})
+
+
+def seconds_from_start(
+    stamps: Sequence[float | None], rate: Fraction | None
+) -> Float64[ndarray, " frame"]:
+    """Say when each frame is shown, from the first one on.
+
+    Time stamps that are missing, repeated or running backwards (B-frames in AVI) are no times:
+    there, frames are counted at the file's rate.
+
+    Raises:
+        VideoError: There is no rate, either.
+    """
+    known = [stamp for stamp in stamps if stamp is not None]
+    if len(known) == len(stamps) and all(a < b for a, b in pairwise(known)):
+        return np.array(known) - known[0]
+    if not rate:
+        raise VideoError("has neither time stamps nor a frame rate")
+    return np.arange(len(stamps)) / float(rate)

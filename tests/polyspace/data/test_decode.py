@@ -1,0 +1,231 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from polyspace.data.decode import SHORT_SIDE_PIXELS, decode
+from polyspace.data.video_file import Limits
+from polyspace.errors import VideoError
+from tests.support.videos import moving, numbered, numbers, write_audio, write_video
+
+
+@dataclass(frozen=True)
+class Format:
+    file: str
+    codec: str
+    options: tuple[tuple[str, str], ...] = ()
+
+
+FAST = {"cpu-used": "8", "deadline": "realtime"}
+
+FORMATS = [
+    Format("h264.mp4", "libx264"),
+    Format("h264_b_frames.mp4", "libx264", (("bf", "3"), ("g", "12"))),
+    Format("h264_b_frames.avi", "libx264", (("bf", "2"),)),
+    Format("h264.ts", "libx264"),
+    Format("mpeg4.avi", "mpeg4"),
+    Format("mpeg4_b_frames.avi", "mpeg4", (("bf", "2"),)),
+    Format("vp9.webm", "libvpx-vp9", tuple(FAST.items())),
+    Format("mjpeg.mkv", "mjpeg"),
+]
+
+
+@pytest.mark.parametrize("case", FORMATS, ids=lambda case: case.file)
+def test_the_frames_are_the_ones_that_were_asked_for(tmp_path, case):
+    write_video(tmp_path / case.file, numbered(61), codec=case.codec, options=dict(case.options))
+
+    clip = decode(tmp_path, case.file, wanted=(5, 3))
+
+    assert numbers(clip.frames) == [0, 15, 30, 45, 60]
+    assert clip.seconds == pytest.approx(np.array([0, 15, 30, 45, 60]) / 25, abs=2e-3)
+    assert clip.duration_seconds == pytest.approx(61 / 25, abs=2e-3)
+    assert clip.motion is None
+
+
+def test_a_container_that_claims_no_frames_gives_frames_of_the_whole_clip(tmp_path):
+    file = write_video(tmp_path / "a.webm", numbered(100), codec="libvpx-vp9", options=FAST)
+    with av.open(str(file)) as container:
+        assert container.streams.video[0].frames == 0
+
+    assert numbers(decode(tmp_path, "a.webm", wanted=(4,)).frames) == [0, 33, 66, 99]
+
+
+def test_several_wishes_are_met_by_their_union(tmp_path):
+    write_video(tmp_path / "a.mp4", numbered(61))
+
+    assert numbers(decode(tmp_path, "a.mp4", wanted=(3, 4)).frames) == [0, 20, 30, 40, 60]
+
+
+def test_a_short_clip_gives_each_frame_once(tmp_path):
+    write_video(tmp_path / "a.mp4", numbered(5))
+
+    assert numbers(decode(tmp_path, "a.mp4", wanted=(16,)).frames) == [0, 1, 2, 3, 4]
+
+
+def test_frames_are_spread_over_time_where_their_pace_changes(tmp_path):
+    slow_at_the_end = [40 * n for n in range(20)] + [800 + 400 * n for n in range(5)]
+    write_video(tmp_path / "a.mkv", numbered(25), stamps=slow_at_the_end)
+
+    clip = decode(tmp_path, "a.mkv", wanted=(5,))
+
+    assert clip.seconds == pytest.approx([0.0, 0.6, 1.2, 1.6, 2.4])
+    assert numbers(clip.frames) == [0, 15, 21, 22, 24]
+
+
+def test_very_large_pictures_are_scaled_down_by_a_whole_number(tmp_path):
+    side = 2 * SHORT_SIDE_PIXELS + 8
+    write_video(tmp_path / "a.mp4", numbered(2, width=side, height=side))
+
+    assert decode(tmp_path, "a.mp4", wanted=(2,)).frames.shape == (2, side // 3, side // 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("file", "codec", "options"),
+    [("a.mp4", "libx264", {"bf": "0", "refs": "1"}), ("a.avi", "mpeg4", {})],
+)
+def test_motion_is_what_the_picture_did(tmp_path, file, codec, options):
+    frames = moving(24, right=3, down=-2)
+    write_video(tmp_path / file, frames, codec=codec, options={"g": "100", **options})
+
+    motion = decode(tmp_path, file, wanted=(), motion_steps=4).motion
+
+    assert motion is not None
+    assert motion.shape == (4, 4, 4, 6)
+    dx, dy, energy, coverage = np.median(motion, axis=(0, 2, 3))
+    assert dx == pytest.approx(100 * 3 / 96, rel=0.05)
+    assert dy == pytest.approx(100 * -2 / 64, rel=0.05)
+    assert energy == pytest.approx(np.hypot(dx, dy), rel=0.05)
+    assert coverage > 0.9
+
+
+def test_motion_of_b_frames_points_the_same_way(tmp_path):
+    frames = moving(24, right=3, down=-2)
+    write_video(tmp_path / "a.mp4", frames, options={"g": "100", "bf": "1", "refs": "1"})
+
+    motion = decode(tmp_path, "a.mp4", wanted=(), motion_steps=4).motion
+
+    assert motion is not None
+    dx, dy, *_ = np.median(motion, axis=(0, 2, 3))
+    # The frames around a B-frame lie two frames apart, and FFmpeg doesn't say so.
+    assert 1 <= dx / (100 * 3 / 96) < 2
+    assert 1 <= dy / (100 * -2 / 64) < 2
+
+
+def test_motion_of_a_codec_without_vectors_is_refused_by_its_name(tmp_path):
+    write_video(tmp_path / "a.avi", numbered(8), codec="mjpeg")
+
+    with pytest.raises(VideoError, match=r"a\.avi: its codec mjpeg left no motion vectors"):
+        decode(tmp_path, "a.avi", wanted=(4,), motion_steps=4)
+
+
+def _good(folder: Path) -> Path:
+    return write_video(folder / "good.mp4", numbered(30))
+
+
+def _detailed(file: Path) -> Path:
+    codec = "mpeg4" if file.suffix == ".avi" else "libx264"
+    return write_video(file, moving(30, right=5, down=3), codec=codec)
+
+
+def _damage(file: Path) -> None:
+    content = bytearray(_detailed(file).read_bytes())
+    for place in range(len(content) // 2, len(content) // 2 + 40):
+        content[place] ^= 0x55
+    file.write_bytes(content)
+
+
+def _cut(file: Path) -> None:
+    content = _detailed(file).read_bytes()
+    end = len(content) * 2 // 3
+    # An AVI file ends between two frames, which nothing but their number shows.
+    file.write_bytes(content[: content.rindex(b"00dc", 0, end) if file.suffix == ".avi" else end])
+
+
+def _playlist(file: Path) -> None:
+    _good(file.parent)
+    file.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\ngood.mp4\n#EXT-X-ENDLIST\n")
+
+
+def _link_outside(file: Path) -> None:
+    outside = file.parent.parent / "outside.mp4"
+    outside.write_bytes(_good(file.parent).read_bytes())
+    file.symlink_to(outside)
+
+
+@dataclass(frozen=True)
+class Bad:
+    id: str
+    path: str
+    make: Callable[[Path], object]
+    reason: str
+
+
+BAD = [
+    Bad("empty", "a.mp4", lambda file: file.touch(), "is empty"),
+    Bad("missing", "a.mp4", lambda file: None, "can't be read: No such file"),
+    Bad("folder", "a.mp4", lambda file: file.mkdir(), "is not a plain file"),
+    Bad("pipe", "a.mp4", lambda file: os.mkfifo(file), "is not a plain file"),
+    Bad("text", "a.mp4", lambda file: file.write_text("no video " * 99), "can't be decoded: Inv"),
+    Bad("sound", "a.mp4", write_audio, r"has no video stream \(found audio\)"),
+    Bad("cut mp4", "a.mp4", _cut, "can't be decoded|has no video"),
+    Bad("cut avi", "a.avi", _cut, r"is truncated: \d+ of 30 frames are there"),
+    Bad("damaged mp4", "a.mp4", _damage, "can't be decoded|is damaged at frame"),
+    Bad("damaged avi", "a.avi", _damage, "can't be decoded|is damaged at frame"),
+    Bad("playlist", "a.mp4", _playlist, "can't be decoded: Invalid"),
+    Bad("link outside", "a.mp4", _link_outside, "outside of the data set's root"),
+    Bad("up", "../outside.mp4", _link_outside, "is not a path relative"),
+    Bad("address", "http://localhost/a.mp4", lambda file: None, "is not a path relative"),
+    Bad("chain", "concat:a.mp4|b.mp4", lambda file: None, "can't be read: No such file"),
+]
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case.id)
+def test_a_bad_file_is_refused_with_its_name_and_the_reason(tmp_path, case):
+    root = tmp_path / "root"
+    root.mkdir()
+    case.make(root / Path(case.path).name)
+
+    with pytest.raises(VideoError, match=case.reason) as refusal:
+        decode(root, case.path, wanted=(4,), motion_steps=None)
+
+    assert str(refusal.value).startswith(f"{case.path}: ")
+
+
+def test_an_absolute_path_is_refused(tmp_path):
+    file = _good(tmp_path)
+
+    with pytest.raises(VideoError, match="is not a path relative"):
+        decode(tmp_path, str(file), wanted=(4,))
+
+
+def test_a_link_inside_of_the_root_is_followed(tmp_path):
+    (tmp_path / "link.mp4").symlink_to(_good(tmp_path))
+
+    assert numbers(decode(tmp_path, "link.mp4", wanted=(2,)).frames) == [0, 29]
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(frames=29), "has more than 29 frames"),
+        (Limits(seconds=1.0), "is longer than 1 s"),
+        (Limits(pixels=64 * 48 - 1), "has pictures of 64x48, more than 3071 pixels"),
+    ],
+)
+def test_a_file_beyond_a_limit_is_refused(tmp_path, limits, reason):
+    _good(tmp_path)
+
+    with pytest.raises(VideoError, match=reason):
+        decode(tmp_path, "good.mp4", wanted=(4,), limits=limits)
+
+
+def test_decoding_does_not_load_torch():
+    code = "import sys, polyspace.data.prefetch; sys.exit('torch' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,83 @@
+"""Small real video files, whose frames say which ones they are."""
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy import ndarray
+
+RATE_HZ = 25
+
+
+def numbered(count: int, *, width: int = 64, height: int = 48) -> ndarray:
+    """Draw each frame's number as eight black or white stripes, the lowest bit first."""
+    bits = (np.arange(count)[:, None] >> np.arange(8)) & 1
+    stripes = np.repeat(bits * 255, width // 8, axis=1).astype(np.uint8)
+    return np.broadcast_to(stripes[:, None, :, None], (count, height, width, 3)).copy()
+
+
+def numbers(frames: ndarray) -> list[int]:
+    """Read the numbers that `numbered` drew, whatever the codec did to them."""
+    stripes = np.stack(np.array_split(frames.mean(axis=(1, 3)), 8, axis=1))
+    bits = stripes.mean(axis=2).T > 127
+    return (bits << np.arange(8)).sum(axis=1).tolist()
+
+
+def moving(
+    count: int, *, right: int, down: int, width: int = 96, height: int = 64, seed: int = 0
+) -> ndarray:
+    """Move a texture by whole pixels a frame, beyond its border from the other side."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (height // 4, width // 4, 3), dtype=np.uint8)
+    texture = coarse.repeat(4, axis=0).repeat(4, axis=1)
+    return np.stack([np.roll(texture, (n * down, n * right), (0, 1)) for n in range(count)])
+
+
+def write_video(
+    path: Path,
+    frames: ndarray,
+    *,
+    codec: str = "libx264",
+    options: Mapping[str, str] | None = None,
+    stamps: Sequence[int] | None = None,
+) -> Path:
+    """Encode frames; the file's ending decides on the container.
+
+    Args:
+        path: Where to.
+        frames: RGB, [frame, height, width, 3].
+        codec: FFmpeg's name of the encoder.
+        options: FFmpeg's options of the encoder.
+        stamps: When each frame is shown, in 1/1000 s; evenly, 25 a second, if not given.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=RATE_HZ, options=dict(options or {}))
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        if stamps is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for index, pixels in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts = index if stamps is None else stamps[index]
+            if stamps is not None:
+                frame.time_base = Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_audio(path: Path) -> Path:
+    """Write a file that holds half a second of sound and no picture."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=16_000)
+        silence = np.zeros((1, 1024), np.float32)
+        for index in range(8):
+            frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 16_000, index * 1024
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
