@@ -1,0 +1,66 @@
+"""Checkpoints: written whole or not at all, checked before they are read, never executable.
+
+The file is torch's own format and loads with ``torch.load(path, weights_only=True)``; its sha256
+lies beside it in ``<name>.sha256``, in the form that ``sha256sum --check`` reads.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from polyspace.errors import CheckpointError
+from polyspace.files import sha256_file, write_atomically
+
+FORMAT = 1
+
+
+def save(path: Path, kind: str, content: Mapping[str, Any]) -> Path:
+    """Write a checkpoint of plain values and tensors.
+
+    Args:
+        path: The file; its folder is made.
+        kind: What it holds ("converters", "fusion"); `load` refuses another kind.
+        content: Tensors, numbers, strings, lists and dictionaries of them.
+    """
+    write_atomically(
+        path, lambda file: torch.save({"format": FORMAT, "kind": kind, **content}, file)
+    )
+    line = f"{sha256_file(path)}  {path.name}\n".encode()
+    write_atomically(_digest_path(path), lambda file: file.write(line))
+    return path
+
+
+def load(path: Path, kind: str) -> dict[str, Any]:
+    """Read a checkpoint of one kind to the CPU.
+
+    Raises:
+        CheckpointError: The file is missing, altered, or holds another kind.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"no {kind} checkpoint at {path}: train one, or mend the path")
+    _check_digest(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint of PolySpace: {error}") from error
+    found = content.get("kind") if isinstance(content, dict) else None
+    if found != kind:
+        raise CheckpointError(f"{path} holds {found or 'something else'}, expected {kind}")
+    return content
+
+
+def _digest_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _check_digest(path: Path) -> None:
+    """Compare with the digest beside the file; one that was copied alone is read as it is."""
+    beside = _digest_path(path)
+    if beside.is_file() and beside.read_text().split()[0] != sha256_file(path):
+        raise CheckpointError(
+            f"{path} is not the file that was written (its sha256 differs from {beside.name}): "
+            f"copy it again, or train again"
+        )

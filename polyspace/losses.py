@@ -1,0 +1,30 @@
+"""Losses between translated and true features, in standardised space and float32.
+
+Cosine asks for the right direction and is blind to size; smooth L1 asks for the right values and
+is not ruled by outliers. Together they are the usual recipe of multi-teacher distillation: Theia
+(arXiv 2407.20179) weighs them 0.9 and 0.1, UNIC (arXiv 2408.05088) equally.
+"""
+
+from jaxtyping import Float32
+from torch import Tensor
+from torch.nn import functional
+
+
+def cosine(
+    predicted: Float32[Tensor, "*batch dim"], true: Float32[Tensor, "*batch dim"]
+) -> Float32[Tensor, ""]:
+    """Give one minus the mean cosine similarity: 0 for the same directions, 2 for opposite ones."""
+    return 1 - functional.cosine_similarity(predicted, true, dim=-1).mean()
+
+
+def smooth_l1(
+    predicted: Float32[Tensor, "*batch dim"],
+    true: Float32[Tensor, "*batch dim"],
+    *,
+    beta: float = 1.0,
+) -> Float32[Tensor, ""]:
+    """Give the mean of e**2 / (2 beta) for errors e below beta, and of abs(e) - beta / 2 above.
+
+    Source: Girshick, Fast R-CNN (arXiv 1504.08083), equation 3; Huber (1964) scaled by 1 / beta.
+    """
+    return functional.smooth_l1_loss(predicted, true, beta=beta)

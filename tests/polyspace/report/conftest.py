@@ -1,0 +1,14 @@
+import pytest
+
+from polyspace.report import records
+from tests.support.records import write_records
+
+
+@pytest.fixture
+def evaluation(tmp_path):
+    """Give the evaluation of a small run, with some of its entries changed."""
+
+    def read(**changes):
+        return records.read_evaluation(write_records(tmp_path, **changes).evaluation)
+
+    return read

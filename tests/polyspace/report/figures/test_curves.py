@@ -1,0 +1,33 @@
+import numpy as np
+
+from polyspace.report import records
+from polyspace.report.figures import curves
+from polyspace.report.records import Curves
+from tests.support.records import TEACHERS, write_records
+
+
+def dots(axes):
+    return [
+        np.asarray(line.get_xydata()).tolist() for line in axes.lines if line.get_marker() == "o"
+    ]
+
+
+def test_the_kept_epoch_is_marked_and_ties_are_broken_as_training_does():
+    scores = ((0.2, -2.0), (0.5, -1.5), (0.5, -1.2), (0.5, -1.2), (0.4, -1.0))
+    epochs = tuple(
+        {"epoch": epoch, "top1": top1, "log_likelihood": likelihood}
+        for epoch, (top1, likelihood) in enumerate(scores)
+    )
+    figure = curves.fusion(Curves(epochs=epochs), 0.1)
+    assert dots(figure.axes[1]) == [[[2, 0.5]]]
+
+
+def test_each_teacher_has_its_own_kept_epoch(tmp_path):
+    read = records.read_curves(write_records(tmp_path).converter_curves)
+    assert len(dots(curves.converters(read, TEACHERS).axes[1])) == len(TEACHERS)
+
+
+def test_converters_that_were_not_trained_have_only_their_first_score():
+    start = {"epoch": 0.0, "r2": 0.3, "r2/a": 0.3}
+    figure = curves.converters(Curves(epochs=(start,)), ("a",))
+    assert dots(figure.axes[1]) == [[[0, 0.3]]]

@@ -1,0 +1,135 @@
+import base64
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from polyspace.errors import RecordError
+from polyspace.report import page
+from tests.support.records import SIZES, write_records
+
+HOSTILE = "<script>alert('left')</script>"
+VOID = {"meta", "link", "img"}
+
+
+class Reader(HTMLParser):
+    """Collects tags and links, and checks that what is opened is closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.sources = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.sources += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def compose(found, out, sizes=SIZES):
+    return page.write(
+        found.evaluation,
+        converter_curves=found.converter_curves,
+        fusion_curves=found.fusion_curves,
+        proof=found.proof,
+        sizes=sizes,
+        out=out,
+    )
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The page of a run in which nothing is out of the ordinary."""
+    folder = tmp_path_factory.mktemp("plain")
+    return compose(write_records(folder), folder / "report.html").read_text()
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Give the page of a run, with some entries of its evaluation changed."""
+
+    def write(sizes=SIZES, **changes):
+        found = write_records(tmp_path, **changes)
+        return compose(found, tmp_path / "report.html", sizes).read_text()
+
+    return write
+
+
+def read(text):
+    reader = Reader()
+    reader.feed(text)
+    assert reader.open == []
+    return reader
+
+
+def pictures(text):
+    return [
+        ElementTree.fromstring(base64.b64decode(encoded))
+        for encoded in re.findall(r"data:image/svg\+xml;base64,([\w+/=]+)", text)
+    ]
+
+
+def test_the_page_is_whole_and_asks_for_nothing_from_outside(plain):
+    reader = read(plain)
+    assert all(source.startswith(("data:", "#")) for source in reader.sources)
+    assert not re.search(r"url\(|@import", plain)
+    assert {"script", "iframe", "object"}.isdisjoint(reader.tags)
+    assert len(pictures(plain)) == 9
+
+
+def test_every_picture_says_how_many_seed_and_device(plain):
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", plain)
+    assert len(captions) == 9
+    for caption in captions:
+        assert re.search(r"n = \d+", caption)
+        assert "seed 0; cpu" in caption
+
+
+def test_the_same_records_give_the_same_bytes(plain, written):
+    assert written() == plain
+
+
+def test_data_is_never_markup(written):
+    text = written(
+        {HOSTILE: 10},
+        names=(HOSTILE, "right", "$still"),
+        coverage={"clips": 25, "evaluated": 24, "share": 0.96, "quarantined": {HOSTILE: HOSTILE}},
+        command=HOSTILE,
+        random_weights=[HOSTILE],
+    )
+    assert "script" not in read(text).tags
+    assert "&lt;script&gt;" in text
+    assert b"<script" not in b"".join(ElementTree.tostring(svg) for svg in pictures(text))
+
+
+def test_the_answer_stands_first_and_is_coloured_by_its_verdict(plain):
+    assert 'class="answer better"' in plain
+    assert plain.index("Fusion reaches") < plain.index("<section")
+
+
+def test_quarantined_clips_stand_there_with_their_reasons(plain):
+    assert "left/broken-0.mp4" in plain
+    assert "no video stream" in plain
+
+
+def test_random_weights_are_announced_on_top(plain, written):
+    assert 'class="banner"' not in plain
+    text = written(random_weights=["videomae"])
+    assert text.index('class="banner"') < text.index('class="answer')
+
+
+def test_a_hundred_classes_and_classes_without_clips_can_be_drawn(written):
+    names = tuple(f"a class with a rather long name, number {n}" for n in range(101))
+    assert len(pictures(written(names=names, clips=90))) == 9
+
+
+def test_a_missing_record_leaves_no_page(tmp_path):
+    found = write_records(tmp_path)
+    found.proof.unlink()
+    with pytest.raises(RecordError, match=r"proof\.json"):
+        compose(found, tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
