@@ -1,0 +1,1 @@
+"""Bundles: reduced-precision weights that carry the proof that they still agree."""

@@ -1,0 +1,1 @@
+"""Pictures of the report, one idea a file; each function gives a matplotlib figure."""

@@ -1,0 +1,88 @@
+"""How numbers are written: the same way in the page, in the pictures and in the terminal."""
+
+import math
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+from polyspace.report.records import Estimate, Evaluation
+
+MINUS = "\N{MINUS SIGN}"
+NONE = "\N{EN DASH}"
+NO_BREAK = "\N{NO-BREAK SPACE}"
+TOGETHER = re.compile(
+    rf"(?<=\d) (?=%)|(?<=\d,) (?=[\d+{MINUS}])|(?<=\bp) (?=[=<])|(?<=[=<]) (?=[.\d])"
+)
+
+
+def percent(share: float) -> str:
+    """Write a share of one with one decimal: ``71.2 %``."""
+    return NONE if math.isnan(share) else f"{share * 100:.1f} %"
+
+
+def interval(estimate: Estimate) -> str:
+    """Write a share's interval in percent: ``[66.0, 76.1]``."""
+    return f"[{estimate.low * 100:.1f}, {estimate.high * 100:.1f}]"
+
+
+def points(difference: float) -> str:
+    """Write a difference between two shares with its sign: ``+5.2``."""
+    return f"{difference * 100:+.1f}".replace("-", MINUS)
+
+
+def signed_interval(estimate: Estimate) -> str:
+    """Write a difference's interval in points: ``[+1.0, +9.1]``."""
+    return f"[{points(estimate.low)}, {points(estimate.high)}]"
+
+
+def decimal(value: float) -> str:
+    """Write a plain number with three decimals."""
+    return NONE if math.isnan(value) else f"{value:.3f}".replace("-", MINUS)
+
+
+def probability(p: float) -> str:
+    """Write a p-value: ``p = .014``, ``p < .001``."""
+    if p < 0.001:
+        return "p < .001"
+    return "p = 1" if p > 0.9995 else f"p = {p:.3f}".replace("0.", ".", 1)
+
+
+def size(count: int) -> str:
+    """Write a number of bytes in decimal units: ``12.3 MB``."""
+    value = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB"
+
+
+def method(name: str) -> str:
+    """Write a method's name as prose: ``equal_parameters`` is "equal parameters"."""
+    stem, colon, backbone = name.partition(":")
+    return f"{stem.replace('_', ' ')}{colon}{' ' if colon else ''}{backbone}"
+
+
+def moment(when: datetime) -> str:
+    """Write a date and a time of day: ``21 November 2026, 05:00 UTC``."""
+    return f"{when:%d %B %Y, %H:%M %Z}".strip()
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write names as prose: ``a, b and c``."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def unbroken(text: str) -> str:
+    """Keep numbers with their units, intervals and equations in one piece where lines wrap."""
+    return TOGETHER.sub(NO_BREAK, text)
+
+
+def basis(evaluation: Evaluation) -> str:
+    """Say what every figure of the test split rests on: clips, groups, seed, device."""
+    of = evaluation.dataset
+    return (
+        f"n = {evaluation.coverage.evaluated} clips in {of.groups} groups; "
+        f"seed {evaluation.seed}; {evaluation.device}"
+    )

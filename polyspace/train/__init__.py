@@ -1,0 +1,1 @@
+"""The stages of distillation: converters, fusion, evaluation."""

@@ -1,0 +1,40 @@
+"""Which clips are fitted on, which select, and in what order they come."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int64
+from numpy import ndarray
+
+from polyspace.data.splits import hold_out
+from polyspace.seeding import generator
+from polyspace.train.sources import Clips
+
+
+@dataclass(frozen=True, eq=False)
+class Division:
+    """The rows of a training split: those that are fitted on, and those that select."""
+
+    fit: Int64[ndarray, " row"]
+    held: Int64[ndarray, " row"]
+
+
+def divide(clips: Clips, rows: Int64[ndarray, " row"], *, share: float, seed: int) -> Division:
+    """Keep whole groups back from training, for selection."""
+    kept = hold_out(clips.groups, clips.labels, share=share, seed=seed)[rows]
+    return Division(fit=rows[~kept], held=rows[kept])
+
+
+def in_order(rows: Int64[ndarray, " row"], batch: int) -> Iterator[Int64[ndarray, " clip"]]:
+    """Cut rows into batches; the last may be smaller."""
+    for start in range(0, len(rows), batch):
+        yield rows[start : start + batch]
+
+
+def shuffled(
+    rows: Int64[ndarray, " row"], batch: int, *, seed: int, epoch: int
+) -> Iterator[Int64[ndarray, " clip"]]:
+    """Cut rows into batches in an order that every epoch draws anew from the seed."""
+    order = torch.randperm(len(rows), generator=generator(seed, "shuffle", epoch)).numpy()
+    return in_order(rows[order], batch)

@@ -1,0 +1,173 @@
+"""Everything that stands beside the fusion in the table: baselines, controls and upper bounds.
+
+All of them are fusions of some base tokens with some further tokens, trained by the one recipe, so
+that they differ from the fusion in what they see and in nothing else.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from polyspace.models.converters import Translator
+from polyspace.models.fusion import Fusion, FusionSpec
+from polyspace.models.grids import TokenShape
+from polyspace.seeding import derive
+from polyspace.train.fusion_workload import Inputs, Rows, translated
+from polyspace.train.sources import Clips
+
+Kind = Literal["method", "baseline", "control", "upper bound"]
+View = Callable[[Clips], Callable[[Rows], Inputs]]
+"""What a contender sees of clips: of the training split's as of the test split's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """A row of the table that is still to be trained."""
+
+    name: str
+    kind: Kind
+    words: str
+    spec: FusionSpec
+    view: View
+    before: int = 0
+    """Parameters that run before the fusion, converters mostly."""
+
+
+def parameters(module: nn.Module) -> int:
+    """Count a module's parameters."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def contenders(
+    translator: Translator, spec: FusionSpec, *, shapes: Mapping[str, TokenShape], seed: int
+) -> tuple[Contender, ...]:
+    """List everything that the fusion of this translator is compared with.
+
+    Args:
+        translator: The trained converters.
+        spec: The fusion's.
+        shapes: Shape of each teacher's true tokens.
+        seed: Draws the weights of the untrained converters.
+    """
+    alone = tuple(_alone(name, translator, spec, shapes[name]) for name in spec.teachers)
+    return (
+        _student(translator, spec),
+        _equal_parameters(translator, spec),
+        _mean_predictor(translator, spec),
+        _untrained(translator, spec, seed),
+        *(contender for pair in alone for contender in pair),
+        _true_teachers(translator, spec),
+    )
+
+
+def _student(translator: Translator, spec: FusionSpec) -> Contender:
+    def view(clips: Clips) -> Callable[[Rows], Inputs]:
+        return lambda rows: Inputs(_base(translator, clips, rows), {})
+
+    words = "the student's tokens alone, under the same classifier"
+    return Contender("student", "baseline", words, _without_teachers(spec, spec.student), view)
+
+
+def _equal_parameters(translator: Translator, spec: FusionSpec) -> Contender:
+    """Give the student as many parameters as converters and fusion have together."""
+
+    def view(clips: Clips) -> Callable[[Rows], Inputs]:
+        def inputs(rows: Rows) -> Inputs:
+            base = _base(translator, clips, rows)
+            return Inputs(base, {"student": base})
+
+        return inputs
+
+    goal = parameters(translator) + parameters(Fusion(spec))
+    one = spec.model_copy(update={"teachers": {"student": spec.student}, "rank": 1})
+    fixed = parameters(Fusion(one))
+    a_rank = parameters(Fusion(one.model_copy(update={"rank": 2}))) - fixed
+    rank = max(1, 1 + round((goal - fixed) / a_rank))
+    words = "the student translated into itself, with as many parameters as the whole method"
+    spec = one.model_copy(update={"rank": rank})
+    return Contender("equal_parameters", "control", words, spec, view)
+
+
+def _mean_predictor(translator: Translator, spec: FusionSpec) -> Contender:
+    def view(clips: Clips) -> Callable[[Rows], Inputs]:
+        def inputs(rows: Rows) -> Inputs:
+            base = _base(translator, clips, rows)
+            means = {name: _means(base, shape) for name, shape in spec.teachers.items()}
+            return Inputs(base, means)
+
+        return inputs
+
+    words = "fusion of converters that ignore the clip and say the teacher's mean"
+    return Contender("mean_predictor", "baseline", words, spec, view)
+
+
+def _untrained(translator: Translator, spec: FusionSpec, seed: int) -> Contender:
+    torch.manual_seed(derive(seed, "untrained converters"))
+    random = Translator(translator.student_name, translator.specs)
+    random.student = translator.student
+    words = "fusion of converters with random weights"
+    count = parameters(random)
+    random = random.to(translator.student.mean.device)
+    return Contender(
+        "untrained_converters",
+        "control",
+        words,
+        spec,
+        lambda clips: translated(clips, random),
+        count,
+    )
+
+
+def _alone(
+    teacher: str, translator: Translator, spec: FusionSpec, shape: TokenShape
+) -> tuple[Contender, Contender]:
+    """Give the teacher's true tokens, and their translations, each under the same classifier."""
+    converter = translator[teacher]
+
+    def true(clips: Clips) -> Callable[[Rows], Inputs]:
+        return lambda rows: Inputs(converter.teacher(clips.tokens(teacher, rows)), {})
+
+    def said(clips: Clips) -> Callable[[Rows], Inputs]:
+        return lambda rows: Inputs(converter(_base(translator, clips, rows)), {})
+
+    own = _without_teachers(spec, shape)
+    return (
+        Contender(
+            f"translated:{teacher}",
+            "baseline",
+            f"the student's translation into {teacher}, alone",
+            own,
+            said,
+            parameters(converter),
+        ),
+        Contender(f"teacher:{teacher}", "upper bound", f"{teacher} itself, alone", own, true),
+    )
+
+
+def _true_teachers(translator: Translator, spec: FusionSpec) -> Contender:
+    def view(clips: Clips) -> Callable[[Rows], Inputs]:
+        def inputs(rows: Rows) -> Inputs:
+            true = {
+                name: translator[name].teacher(clips.tokens(name, rows)) for name in spec.teachers
+            }
+            return Inputs(_base(translator, clips, rows), true)
+
+        return inputs
+
+    words = "fusion of the true teachers, which inference doesn't have"
+    return Contender("true_teachers", "upper bound", words, spec, view)
+
+
+def _base(translator: Translator, clips: Clips, rows: Rows) -> Tensor:
+    return translator.student(clips.tokens(translator.student_name, rows))
+
+
+def _means(like: Tensor, shape: TokenShape) -> Tensor:
+    return like.new_zeros(len(like), shape.time, shape.space, shape.dim)
+
+
+def _without_teachers(spec: FusionSpec, base: TokenShape) -> FusionSpec:
+    return spec.model_copy(update={"teachers": {}, "student": base})

@@ -1,0 +1,81 @@
+"""The closed-form start of converters: standardizers measured, maps solved, on training clips."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from jaxtyping import Float, Int64
+from numpy import ndarray
+from torch import Tensor
+
+from polyspace.models import closed_form
+from polyspace.models.closed_form import Affine, Moments, Pair
+from polyspace.models.converters import Converter, ConverterKind, Translator
+from polyspace.models.normalizers import Standardizer, measure
+from polyspace.train.batches import Division, in_order
+from polyspace.train.sources import Clips
+
+BATCH = 64
+"""Clips that are in memory at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Moments of one converter's inputs and targets, on both parts of the training split."""
+
+    fit: Moments
+    held: Moments
+
+    def solve(self, kind: ConverterKind) -> Affine:
+        """Solve for a map; kinds that are trained start at ridge."""
+        if kind == "mean":
+            return closed_form.mean(self.fit)
+        if kind == "procrustes":
+            return closed_form.procrustes(self.fit)
+        return closed_form.ridge(self.fit, self.held)
+
+
+def standardizer(clips: Clips, backbone: str, rows: Int64[ndarray, " row"]) -> Standardizer:
+    """Measure a backbone's tokens on some rows."""
+    batches = (clips.tokens(backbone, part).cpu() for part in in_order(rows, BATCH))
+    return Standardizer.of(measure(batches))
+
+
+def start(translator: Translator, clips: Clips, division: Division) -> None:
+    """Measure all standardizers and solve every converter's map."""
+    student = standardizer(clips, translator.student_name, division.fit)
+    translator.student.load_state_dict(student.state_dict())
+    for teacher, spec in translator.specs.items():
+        converter = translator[teacher]
+        measured = standardizer(clips, teacher, division.fit)
+        converter.teacher.load_state_dict(measured.state_dict())
+        converter.map.start_at(moments(translator, teacher, clips, division).solve(spec.kind))
+
+
+def moments(translator: Translator, teacher: str, clips: Clips, division: Division) -> Fit:
+    """Collect the moments of one converter on both parts of the split, in one pass over each."""
+    converter = translator[teacher]
+    spec = converter.spec
+    parts = (
+        closed_form.collect(
+            pairs(translator, teacher, clips, rows), wide=spec.wide, dim=spec.target.dim
+        )
+        for rows in (division.fit, division.held)
+    )
+    return Fit(*parts)
+
+
+def pairs(
+    translator: Translator, teacher: str, clips: Clips, rows: Int64[ndarray, " row"]
+) -> Iterator[Pair]:
+    """Give a converter's inputs and standardised targets, batch by batch."""
+    converter = translator[teacher]
+    for part in in_order(rows, BATCH):
+        standardised = translator.student(clips.tokens(translator.student_name, part))
+        yield converter.inputs(standardised), target(converter, clips, teacher, part)
+
+
+def target(
+    converter: Converter, clips: Clips, teacher: str, rows: Int64[ndarray, " clip"]
+) -> Float[Tensor, "clip time space dim"]:
+    """Give a teacher's true tokens in its standardised space."""
+    return converter.teacher(clips.tokens(teacher, rows))

@@ -1,0 +1,122 @@
+"""Training a fusion, or anything of its shape: the student alone is a fusion of no teachers."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float32, Int64
+from numpy import ndarray
+from torch import Tensor
+from torch.nn import functional
+
+from polyspace.models.converters import Translator
+from polyspace.models.fusion import Fused, Fusion
+from polyspace.train.batches import Division, in_order, shuffled
+from polyspace.train.sources import Clips
+
+Rows = Int64[ndarray, " clip"]
+
+GATE_WEIGHT = 1e-3
+"""Weight of the mean gate in the loss: a teacher that doesn't help is closed. Source: TC-BombKD."""
+
+SMOOTHING = 0.1
+"""Share of the target that is spread over all classes: few clips make a head overconfident.
+Source: Szegedy et al. (arXiv 1512.00567), section 7."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What a fusion takes of a batch of clips, all standardised."""
+
+    student: Float[Tensor, "clip time space dim"]
+    translated: Mapping[str, Float[Tensor, "clip _ _ _"]]
+
+
+def translated(clips: Clips, translator: Translator) -> Callable[[Rows], Inputs]:
+    """Give the inputs that a fusion has at inference: the student, and its translations."""
+
+    def inputs(rows: Rows) -> Inputs:
+        student = translator.student(clips.tokens(translator.student_name, rows))
+        return Inputs(student=student, translated=translator.eval()(student))
+
+    return inputs
+
+
+class FusionWorkload:
+    """A fusion, and where its inputs come from; nothing behind `inputs` is trained."""
+
+    def __init__(
+        self,
+        fusion: Fusion,
+        inputs: Callable[[Rows], Inputs],
+        clips: Clips,
+        division: Division,
+        *,
+        batch: int,
+        seed: int,
+    ) -> None:
+        self.model, self.inputs, self.clips, self.division = fusion, inputs, clips, division
+        self.batch, self.seed = batch, seed
+        self.steps = -(-len(division.fit) // batch)
+
+    def batches(self, epoch: int) -> Iterator[Rows]:
+        """Shuffle the rows that are fitted on."""
+        return shuffled(self.division.fit, self.batch, seed=self.seed, epoch=epoch)
+
+    def forward(self, batch: Rows) -> Fused:
+        """Fuse and classify a batch."""
+        with torch.no_grad():
+            inputs = self.inputs(batch)
+        return self.model(inputs.student, inputs.translated)
+
+    def loss(self, outputs: Fused, batch: Rows) -> Mapping[str, Tensor]:
+        """Give cross-entropy, and the mean gate where there are gates."""
+        logits = outputs.logits.float()
+        terms = {
+            "cross_entropy": functional.cross_entropy(
+                logits, self._labels(batch, logits), label_smoothing=SMOOTHING
+            )
+        }
+        if outputs.gates:
+            means = [gate.float().mean() for gate in outputs.gates.values()]
+            terms["gates"] = GATE_WEIGHT * torch.stack(means).mean()
+        return terms
+
+    def score(self) -> Mapping[str, float]:
+        """Give top-1 accuracy and mean log-likelihood on the hold-out."""
+        logits = predict(self.model, self.inputs, self.division.held, batch=self.batch).logits
+        labels = torch.from_numpy(self.clips.labels[self.division.held])
+        return {
+            "top1": float((logits.argmax(1) == labels).double().mean()),
+            "log_likelihood": -float(functional.cross_entropy(logits, labels)),
+        }
+
+    def _labels(self, rows: Rows, like: Tensor) -> Int64[Tensor, " clip"]:
+        return torch.from_numpy(self.clips.labels[rows]).to(like.device)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a fusion says of many clips, on the CPU."""
+
+    logits: Float32[Tensor, "clip label"]
+    gates: Mapping[str, Float32[Tensor, "clip time space"]]
+
+
+@torch.no_grad()
+def predict(
+    fusion: Fusion, inputs: Callable[[Rows], Inputs], rows: Rows, *, batch: int
+) -> Predictions:
+    """Run a fusion in evaluation mode, batch by batch."""
+    fusion.eval()
+    said: list[Fused] = []
+    for part in in_order(rows, batch):
+        given = inputs(part)
+        said.append(fusion(given.student, given.translated))
+    return Predictions(
+        logits=torch.cat([fused.logits.float().cpu() for fused in said]),
+        gates={
+            name: torch.cat([fused.gates[name].float().cpu() for fused in said])
+            for name in fusion.spec.teachers
+        },
+    )

@@ -1,0 +1,178 @@
+"""Where training gets tokens from: a feature store, or the student run on videos on the fly."""
+
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Protocol, runtime_checkable
+
+import torch
+import tyro
+from jaxtyping import Float32, Int64
+from numpy import ndarray
+from pydantic import Field
+from torch import Tensor
+
+from polyspace import console
+from polyspace.config import Config
+from polyspace.console import Advance
+from polyspace.data import featurize
+from polyspace.data.featurize import FeaturizeConfig
+from polyspace.errors import LabelError, StoreError
+from polyspace.models.grids import TokenShape
+from polyspace.store.reader import FeatureStore, find_store
+
+
+@runtime_checkable
+class Clips(Protocol):
+    """Labelled clips, and some backbones' tokens of them."""
+
+    dataset: str
+    split: str
+    class_names: tuple[str, ...]
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    labels: Int64[ndarray, " clip"]
+    fingerprint: str
+    """Of the content: features, or the videos that they are made of."""
+
+    def rows(self, backbones: tuple[str, ...]) -> Int64[ndarray, " row"]:
+        """Give the rows that all of these backbones can see."""
+        ...
+
+    def shape(self, backbone: str) -> TokenShape:
+        """Give the shape of one clip's tokens."""
+        ...
+
+    def weights(self, backbone: str) -> Mapping[str, Any]:
+        """Say where the backbone's weights came from: source, fingerprint, random."""
+        ...
+
+    def tokens(
+        self, backbone: str, rows: Int64[ndarray, " clip"]
+    ) -> Float32[Tensor, "clip time space dim"]:
+        """Give tokens on the device that training runs on."""
+        ...
+
+
+class StoredClips:
+    """Clips whose tokens lie in a feature store; memory does not grow with their number."""
+
+    def __init__(self, store: FeatureStore, device: torch.device) -> None:
+        self.store, self.device = store, device
+        self.dataset, self.split = store.dataset, store.split
+        self.class_names, self.ids = store.class_names, store.ids
+        self.groups, self.labels = store.groups, store.labels
+        self.fingerprint = store.fingerprint
+
+    @property
+    def student(self) -> str:
+        """Name the backbone that the store was extracted for as the student.
+
+        Raises:
+            StoreError: There are several.
+        """
+        named = [n for n, s in self.store.backbones.items() if s.provenance["role"] == "student"]
+        if len(named) != 1:
+            raise StoreError(
+                f"{self.store.path} has {' and '.join(named) or 'no backbone'} as student: "
+                f"say --student, one of {', '.join(self.store.backbones)}"
+            )
+        return named[0]
+
+    @classmethod
+    def find(
+        cls, where: Path, *, dataset: str | None, split: str, device: torch.device
+    ) -> "StoredClips":
+        """Open the store of one split, given as itself or as the folder that holds it."""
+        return cls(FeatureStore.open(find_store(where, dataset, split)), device)
+
+    def rows(self, backbones: tuple[str, ...]) -> Int64[ndarray, " row"]:
+        """Give the rows that all of these backbones have seen."""
+        return self.store.rows(backbones)
+
+    def shape(self, backbone: str) -> TokenShape:
+        """Give the shape of one clip's stored tokens."""
+        self.store.rows([backbone])  # raises, with the remedy, where the store doesn't hold it
+        spec = self.store.backbones[backbone]
+        return TokenShape(spec.time, spec.space, spec.dim)
+
+    def weights(self, backbone: str) -> Mapping[str, Any]:
+        """Say what the store recorded of the backbone's weights."""
+        self.store.rows([backbone])
+        return self.store.backbones[backbone].provenance["weights"]
+
+    def tokens(
+        self, backbone: str, rows: Int64[ndarray, " clip"]
+    ) -> Float32[Tensor, "clip time space dim"]:
+        """Read tokens."""
+        return self.store.tokens(backbone, rows, device=self.device)
+
+
+class SourceSettings(Config):
+    """Where the student's features come from."""
+
+    dataset: str
+    """Data set."""
+    root: Path
+    """Folder of the videos; with --use_cached_features, of the feature stores."""
+    student: str
+    """Backbone whose features are translated."""
+    use_cached_features: bool = False
+    """Read features from a store; without, the student runs over the videos first."""
+    cached_features_path: Path | None = None
+    """The stores' folder, where it isn't --root."""
+    features_fp16: bool = False
+    """Not needed, a store knows its types; accepted, and checked against what it says."""
+    frames: Annotated[int, Field(ge=1)] = 16
+    """Frames that the student sees of a clip, where its architecture leaves the choice."""
+    workers: Annotated[int, Field(ge=0)] = 2
+    """Processes that decode videos."""
+    weights: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """NAME=FOLDER, where a backbone's weights lie; NAME=random-tiny for a trial."""
+
+
+def open_clips(
+    settings: SourceSettings, *, split: str, device: torch.device, scratch: Path
+) -> Generator[Advance, None, StoredClips]:
+    """Open the features of a split; from videos, let the student make them first.
+
+    Videos are decoded once, into a store under `scratch`, and training reads that: the same
+    numbers as from cached features, whatever the number of epochs.
+    """
+    where = settings.cached_features_path or settings.root
+    if not settings.use_cached_features:
+        extraction = FeaturizeConfig(
+            dataset=settings.dataset,
+            root=settings.root,
+            split=split,
+            student=settings.student,
+            teachers=(),
+            out=scratch,
+            frames=settings.frames,
+            workers=settings.workers,
+            weights=settings.weights,
+        )
+        yield from featurize.run(extraction)
+        where = scratch
+    clips = StoredClips.find(where, dataset=settings.dataset, split=split, device=device)
+    clips.shape(settings.student)  # raises where the store is of another backbone
+    if settings.features_fp16:
+        stored = clips.store.backbones[settings.student].dtype
+        console.say(f"--features_fp16 is not needed: the store itself says {stored}")
+    return clips
+
+
+def class_names(clips: Clips, classes: int) -> tuple[str, ...]:
+    """Give as many class names as there are classes; ones that the data set lacks get numbers.
+
+    Raises:
+        LabelError: The data set has labels outside of them.
+    """
+    outside = clips.labels >= classes
+    if outside.any():
+        raise LabelError(
+            f"--classes {classes}, but {int(outside.sum())} clips of {clips.dataset} have a label "
+            f"outside 0..{classes - 1} (highest {int(clips.labels.max())}): "
+            f"use --classes {len(clips.class_names)}"
+        )
+    known = clips.class_names[:classes]
+    return known + tuple(f"class_{number}" for number in range(len(known), classes))

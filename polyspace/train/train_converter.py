@@ -1,0 +1,178 @@
+"""Train the converters that translate the student's features into each teacher's.
+
+Every kind starts at a closed-form solution; kinds with something left to train then descend, and
+each teacher keeps the epoch that does best on held-out groups of the training split.
+"""
+
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+
+from polyspace import console, precision
+from polyspace.config import Config
+from polyspace.engine import checkpoint
+from polyspace.engine.curves import Curves
+from polyspace.engine.loop import Step, train
+from polyspace.engine.selection import Best
+from polyspace.errors import ConfigError
+from polyspace.models.converters import CLOSED_FORM, ConverterKind, ConverterSpec, Translator
+from polyspace.precision import DeviceName
+from polyspace.seeding import derive
+from polyspace.train import fit, provenance
+from polyspace.train.batches import divide
+from polyspace.train.converter_workload import ConverterWorkload
+from polyspace.train.sources import StoredClips
+
+
+class ConverterSettings(Config):
+    """How converters are trained."""
+
+    kind: ConverterKind = "residual_mlp"
+    """Architecture; mean, procrustes and ridge are solved in closed form, without epochs."""
+    reach: Annotated[int, Field(ge=0)] = 1
+    """Temporal neighbours, before and after, that the map of a token sees too."""
+    hidden: Annotated[int, Field(ge=1)] = 256
+    """Width of the perceptron of residual_mlp."""
+    epochs: Annotated[int, Field(ge=1)] = 10
+    """Passes over the training split."""
+    batch: Annotated[int, Field(ge=1)] = 128
+    """Clips a step."""
+    lr: Annotated[float, Field(gt=0)] = 3e-4
+    """Peak learning rate of AdamW."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    """Decay of matrices; vectors do not decay."""
+    hold_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the training groups kept back to select the epoch."""
+    use_amp: bool = False
+    """Compute in float16 with gradient scaling."""
+    use_bf16: bool = False
+    """Compute in bfloat16."""
+    device: DeviceName = "auto"
+    """Where to compute."""
+    seed: int = 0
+    """Decides initial weights and the order of clips."""
+
+
+class ConverterConfig(ConverterSettings):
+    """Which features to read, and how to train converters on them."""
+
+    features: Path
+    """Feature store, or the folder that holds it."""
+    teachers: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Teachers to translate into."""
+    dataset: str | None = None
+    """Data set; needed only where the folder holds the stores of several."""
+    split: str = "train"
+    """Split to train on."""
+    student: str | None = None
+    """Backbone to translate from; the one that the store was extracted for, unless given."""
+    d_in: int | None = None
+    """The student's dimensions; the store knows them, so this only checks."""
+    d_out: int | None = None
+    """Every teacher's dimensions; the store knows them, so this only checks."""
+    save_dir: Path = Path("checkpoints/converters")
+    """Where converters_ep{N}.pt, and converters.pt (each teacher's best epoch) go."""
+
+
+def run(config: ConverterConfig) -> Generator[Step, None, Path]:
+    """Train; yield every step; return the checkpoint that holds each teacher's best epoch.
+
+    Raises:
+        StoreError: There is no such store, or it lacks one of the backbones.
+        ConfigError: The settings don't fit the store.
+    """
+    device = precision.device_named(config.device)
+    compute = precision.choose(use_amp=config.use_amp, use_bf16=config.use_bf16)
+    types = precision.resolve(compute, device)
+    clips = StoredClips.find(
+        config.features, dataset=config.dataset, split=config.split, device=device
+    )
+    workload = _prepare(clips, config, device)
+    translator = workload.model
+    record = provenance.of_run(config, clips, (translator.student_name, *config.teachers), types)
+    steps = train(
+        workload,
+        epochs=0 if config.kind in CLOSED_FORM else config.epochs,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        precision=types,
+        device=device,
+    )
+    curves, best = Curves(), {teacher: Best() for teacher in config.teachers}
+    for step in steps:
+        curves.add(step)
+        if step.scores:
+            for teacher, kept in best.items():
+                state = translator[teacher].state_dict()
+                kept.offer(step.scores[f"r2/{teacher}"], epoch=step.epoch, state=state)
+            _save(
+                config.save_dir / f"converters_ep{step.epoch}.pt", translator, record, step.scores
+            )
+            curves.write(config.save_dir / "curves.json")
+        yield step
+    for teacher, kept in best.items():
+        translator[teacher].load_state_dict(kept.state)
+    scores = {teacher: kept.score[0] for teacher, kept in best.items()}
+    return _save(config.save_dir / "converters.pt", translator, record, scores)
+
+
+def main(config: ConverterConfig) -> None:
+    """Train, and say what came of it and what comes next."""
+    path = console.show(run(config), "train converters")
+    for teacher, score in checkpoint.load(path, "converters")["scores"].items():
+        console.say(f"{teacher}: {score:.1%} of its variance explained on held-out groups")
+    console.say(f"wrote {path}")
+    console.say(f"next: python -m polyspace.train.train_fusion --converters {path} …")
+
+
+def _prepare(
+    clips: StoredClips, config: ConverterConfig, device: torch.device
+) -> ConverterWorkload:
+    """Make the converters and start them at their closed-form solutions."""
+    student = config.student or clips.student
+    torch.manual_seed(derive(config.seed, "converters"))
+    translator = Translator(student, _specs(clips, student, config)).to(device)
+    rows = clips.rows((student, *config.teachers))
+    division = divide(clips, rows, share=config.hold_out, seed=config.seed)
+    with torch.no_grad():
+        fit.start(translator, clips, division)
+    return ConverterWorkload(translator, clips, division, batch=config.batch, seed=config.seed)
+
+
+def _specs(clips: StoredClips, student: str, config: ConverterConfig) -> dict[str, ConverterSpec]:
+    """Describe one converter a teacher, after checking the dimensions that the user expects."""
+    _check_dim("--d_in", config.d_in, student, clips.shape(student).dim)
+    for teacher in config.teachers:
+        _check_dim("--d_out", config.d_out, teacher, clips.shape(teacher).dim)
+    return {
+        teacher: ConverterSpec(
+            source=clips.shape(student),
+            target=clips.shape(teacher),
+            kind=config.kind,
+            reach=config.reach,
+            hidden=config.hidden,
+        )
+        for teacher in config.teachers
+    }
+
+
+def _check_dim(flag: str, expected: int | None, backbone: str, found: int) -> None:
+    if expected not in (None, found):
+        raise ConfigError(
+            f"{flag} {expected}, but the store holds {backbone} with {found} dimensions: "
+            f"leave {flag} out, the store knows"
+        )
+
+
+def _save(
+    path: Path, translator: Translator, record: Mapping[str, Any], scores: Mapping[str, float]
+) -> Path:
+    content = {**translator.record(), "scores": dict(scores), "provenance": dict(record)}
+    return checkpoint.save(path, "converters", content)
+
+
+if __name__ == "__main__":
+    console.run(ConverterConfig, main)

@@ -1,0 +1,108 @@
+"""Train the fusion head on translated features, from a store or straight from videos."""
+
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from polyspace import console, precision
+from polyspace.console import Advance
+from polyspace.engine import checkpoint
+from polyspace.engine.curves import Curves
+from polyspace.engine.selection import Best
+from polyspace.models.converters import Translator
+from polyspace.models.fusion import Fusion, FusionSpec
+from polyspace.train import provenance
+from polyspace.train.batches import divide
+from polyspace.train.fusion_training import FusionSettings, descend, make, rank
+from polyspace.train.fusion_workload import FusionWorkload, translated
+from polyspace.train.recall import recall
+from polyspace.train.sources import SourceSettings, StoredClips, class_names, open_clips
+
+
+class FusionConfig(FusionSettings, SourceSettings):
+    """Where the student's features come from, and how to train the head on them."""
+
+    teachers: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Teachers whose translated features are fused, in this order."""
+    converters: Path
+    """Checkpoint written by train_converter."""
+    classes: Annotated[int, Field(ge=2)]
+    """Number of classes."""
+    split: str = "train"
+    """Split to train on."""
+    save_dir: Path = Path("checkpoints/fusion")
+    """Where fusion_ep{N}.pt and fusion.pt (the best epoch) go."""
+
+
+def run(config: FusionConfig) -> Generator[Advance, None, Path]:
+    """Train; yield every step; return the checkpoint of the epoch that did best on the hold-out.
+
+    Raises:
+        CheckpointError: The converters are not there, or not converters.
+        StoreError: There are no such features, or the converters were trained on other ones.
+        LabelError: A label lies outside the classes.
+    """
+    device = precision.device_named(config.device)
+    compute = precision.choose(use_amp=config.use_amp, use_bf16=config.use_bf16)
+    types = precision.resolve(compute, device)
+    trained = checkpoint.load(config.converters, "converters")
+    translator = Translator.from_record(trained).only(config.teachers)
+    clips = yield from open_clips(
+        config, split=config.split, device=device, scratch=config.save_dir / "features"
+    )
+    provenance.check_weights(trained["provenance"], clips, config.student, "converters")
+    record = provenance.of_run(config, clips, (config.student,), types)
+    curves, best = Curves(), Best()
+    with TemporaryDirectory() as folder:
+        workload = _workload(translator.to(device), clips, config, Path(folder))
+        for step in descend(workload, config, types, device):
+            curves.add(step)
+            if step.scores:
+                best.offer(*rank(step), epoch=step.epoch, state=workload.model.state_dict())
+                path = config.save_dir / f"fusion_ep{step.epoch}.pt"
+                _save(path, workload.model, record, step.scores)
+                curves.write(config.save_dir / "curves.json")
+            yield step
+    workload.model.load_state_dict(best.state)
+    scores = {"top1": best.score[0], "log_likelihood": best.score[1], "epoch": best.epoch}
+    return _save(config.save_dir / "fusion.pt", workload.model, record, scores)
+
+
+def main(config: FusionConfig) -> None:
+    """Train, and say what came of it and what comes next."""
+    path = console.show(run(config), "train fusion")
+    scores = checkpoint.load(path, "fusion")["scores"]
+    console.say(f"top-1 {scores['top1']:.1%} on held-out groups, epoch {scores['epoch']}")
+    console.say(f"wrote {path}")
+    console.say(f"next: python -m polyspace.train.eval_downstream --fusion {path} …")
+
+
+def _workload(
+    translator: Translator, clips: StoredClips, config: FusionConfig, folder: Path
+) -> FusionWorkload:
+    """Make the fusion, and translate every clip once, into files in `folder`."""
+    spec = FusionSpec(
+        student=clips.shape(config.student),
+        teachers={name: spec.target for name, spec in translator.specs.items()},
+        class_names=class_names(clips, config.classes),
+        rank=config.rank,
+        dropout=config.dropout,
+    )
+    rows = clips.rows((config.student,))
+    division = divide(clips, rows, share=config.hold_out, seed=config.seed)
+    inputs = recall(translated(clips, translator), rows, folder)
+    return make(spec, inputs, clips, division, config)
+
+
+def _save(
+    path: Path, fusion: Fusion, record: Mapping[str, Any], scores: Mapping[str, float]
+) -> Path:
+    content = {**fusion.record(), "scores": dict(scores), "provenance": dict(record)}
+    return checkpoint.save(path, "fusion", content)
+
+
+if __name__ == "__main__":
+    console.run(FusionConfig, main)

@@ -1,0 +1,48 @@
+"""How good the translations are, beside the closed-form ones that any converter should beat."""
+
+from collections.abc import Iterator
+
+import torch
+
+from polyspace.metrics import alignment
+from polyspace.metrics.alignment import Alignment
+from polyspace.models.converters import CLOSED_FORM, Translator
+from polyspace.train import fit
+from polyspace.train.batches import Division, in_order
+from polyspace.train.fusion_workload import Rows
+from polyspace.train.sources import Clips
+
+
+@torch.no_grad()
+def quality(
+    translator: Translator, teacher: str, train: Clips, division: Division, test: Clips, rows: Rows
+) -> dict[str, Alignment]:
+    """Measure the trained converter and the closed-form ones on the test split, by kind.
+
+    The closed-form ones are solved again, on the rows that the trained one was fitted on.
+    """
+    moments = fit.moments(translator, teacher, train, division)
+    spec = translator[teacher].spec
+    said: dict[str, Alignment] = {}
+    for kind in CLOSED_FORM:
+        solved = Translator(
+            translator.student_name, {teacher: spec.model_copy(update={"kind": kind})}
+        ).to(translator.student.mean.device)
+        solved.student = translator.student
+        solved[teacher].teacher = translator[teacher].teacher
+        solved[teacher].map.start_at(moments.solve(kind))
+        said[kind] = _measure(solved, teacher, test, rows)
+    return {**said, spec.kind: _measure(translator, teacher, test, rows)}
+
+
+def _measure(translator: Translator, teacher: str, clips: Clips, rows: Rows) -> Alignment:
+    own = translator.eval()[teacher].teacher
+    return alignment.measure(_pairs(translator, teacher, clips, rows), own.mean, own.std)
+
+
+def _pairs(
+    translator: Translator, teacher: str, clips: Clips, rows: Rows
+) -> Iterator[alignment.Pair]:
+    for part in in_order(rows, fit.BATCH):
+        student = translator.student(clips.tokens(translator.student_name, part))
+        yield translator[teacher](student), fit.target(translator[teacher], clips, teacher, part)
