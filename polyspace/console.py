@@ -94,7 +94,7 @@ def show(stage: Generator[Advance, None, R], title: str) -> R:
 
 def say(text: str) -> None:
     """Print one line of result on stdout."""
-    print(text)  # noqa: T201
+    print(text, flush=True)  # noqa: T201
 
 
 def present(view: RenderableType) -> None:

@@ -7,7 +7,8 @@ lies beside it in ``<name>.sha256``, in the form that ``sha256sum --check`` read
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import IO, Any
+from zipfile import is_zipfile
 
 import torch
 
@@ -25,9 +26,13 @@ def save(path: Path, kind: str, content: Mapping[str, Any]) -> Path:
         kind: What it holds ("converters", "fusion"); `load` refuses another kind.
         content: Tensors, numbers, strings, lists and dictionaries of them.
     """
-    write_atomically(
-        path, lambda file: torch.save({"format": FORMAT, "kind": kind, **content}, file)
-    )
+
+    def write(file: IO[bytes]) -> None:
+        torch.save({"format": FORMAT, "kind": kind, **content}, file)
+        # A kill between the two files must not leave the old digest beside the new checkpoint.
+        _digest_path(path).unlink(missing_ok=True)
+
+    write_atomically(path, write)
     line = f"{sha256_file(path)}  {path.name}\n".encode()
     write_atomically(_digest_path(path), lambda file: file.write(line))
     return path
@@ -42,10 +47,18 @@ def load(path: Path, kind: str) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"no {kind} checkpoint at {path}: train one, or mend the path")
     _check_digest(path)
+    if not is_zipfile(path):
+        raise CheckpointError(
+            f"{path} is not a checkpoint of PolySpace, or only a part of one: mend the path, "
+            f"copy it again, or train again"
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a checkpoint of PolySpace: {error}") from error
+    except (UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
+        first = str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"{path} is not a checkpoint of PolySpace ({first}): mend the path, or train again"
+        ) from error
     found = content.get("kind") if isinstance(content, dict) else None
     if found != kind:
         raise CheckpointError(f"{path} holds {found or 'something else'}, expected {kind}")

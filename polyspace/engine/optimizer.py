@@ -43,10 +43,9 @@ class Stepper:
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self._parameters(), self.clip_norm)
         skip = not bool(torch.isfinite(norm))
-        if not skip or self.scaler.is_enabled():
-            self.scaler.step(
-                self.optimizer
-            )  # an enabled scaler skips, and lowers its scale, itself
+        # Asked here, not left to the scaler: finite gradients may have a norm that overflows.
+        if not skip:
+            self.scaler.step(self.optimizer)
         self.scaler.update()
         self._count(skip)
         return skip

@@ -42,6 +42,8 @@ class FusionSpec(Config):
     """Width of the bottleneck that a translation passes on its way to the student's space."""
     dropout: float
     """Share of the classifier's inputs that training drops."""
+    hidden: int = 0
+    """Width of a perceptron in the classifier; only controls have one."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,12 @@ class Fusion(nn.Module):
                 for name, teacher in spec.teachers.items()
             }
         )
-        self.head = Head(spec.student, classes=len(spec.class_names), dropout=spec.dropout)
+        self.head = Head(
+            spec.student,
+            classes=len(spec.class_names),
+            dropout=spec.dropout,
+            hidden=spec.hidden,
+        )
 
     def forward(
         self,

@@ -3,6 +3,7 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from polyspace.models.grids import TokenShape
 from polyspace.models.normalizers import Standardizer
@@ -16,10 +17,11 @@ class Head(nn.Module):
     measured on training clips before the rest is trained, as a probe's scaler is.
     """
 
-    def __init__(self, shape: TokenShape, *, classes: int, dropout: float) -> None:
+    def __init__(self, shape: TokenShape, *, classes: int, dropout: float, hidden: int = 0) -> None:
         super().__init__()
         wide = 2 * shape.space * shape.dim
         self.norm = Standardizer(wide)
+        self.deeper = Residual(wide, hidden) if hidden else nn.Identity()
         self.drop = nn.Dropout(dropout)
         self.linear = nn.Linear(wide, classes)
         nn.init.zeros_(self.linear.weight)
@@ -27,7 +29,22 @@ class Head(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "clip time space dim"]) -> Float[Tensor, "clip label"]:
         """Classify clips by their standardised tokens."""
-        return self.linear(self.drop(self.norm(pool(tokens))))
+        return self.linear(self.drop(self.deeper(self.norm(pool(tokens)))))
+
+
+class Residual(nn.Module):
+    """A perceptron beside the identity, starting at zero: capacity for whoever must have more."""
+
+    def __init__(self, wide: int, hidden: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(wide, hidden)
+        self.down = nn.Linear(hidden, wide)
+        nn.init.zeros_(self.down.weight)
+        nn.init.zeros_(self.down.bias)
+
+    def forward(self, vectors: Float[Tensor, "clip wide"]) -> Float[Tensor, "clip wide"]:
+        """Add to each vector what the perceptron makes of it."""
+        return vectors + self.down(functional.gelu(self.up(vectors)))
 
 
 def pool(tokens: Float[Tensor, "clip time space dim"]) -> Float[Tensor, "clip wide"]:

@@ -56,6 +56,7 @@ def contenders(
     return (
         _student(translator, spec),
         _equal_parameters(translator, spec),
+        _self_residual(translator, spec),
         _mean_predictor(translator, spec),
         _untrained(translator, spec, seed),
         *(contender for pair in alone for contender in pair),
@@ -73,6 +74,19 @@ def _student(translator: Translator, spec: FusionSpec) -> Contender:
 
 def _equal_parameters(translator: Translator, spec: FusionSpec) -> Contender:
     """Give the student as many parameters as converters and fusion have together."""
+    alone = _without_teachers(spec, spec.student)
+    narrow, wider = (alone.model_copy(update={"hidden": hidden}) for hidden in (1, 2))
+    fixed = parameters(Fusion(narrow))
+    per_unit = parameters(Fusion(wider)) - fixed
+    goal = parameters(translator) + parameters(Fusion(spec))
+    hidden = max(1, 1 + round((goal - fixed) / per_unit))
+    words = "the student alone, its classifier deepened to the parameters of the whole method"
+    spec = alone.model_copy(update={"hidden": hidden})
+    return Contender("equal_parameters", "control", words, spec, _student(translator, spec).view)
+
+
+def _self_residual(translator: Translator, spec: FusionSpec) -> Contender:
+    """Let the student through a gate of its own, where the teachers' translations would be."""
 
     def view(clips: Clips) -> Callable[[Rows], Inputs]:
         def inputs(rows: Rows) -> Inputs:
@@ -81,14 +95,9 @@ def _equal_parameters(translator: Translator, spec: FusionSpec) -> Contender:
 
         return inputs
 
-    goal = parameters(translator) + parameters(Fusion(spec))
-    one = spec.model_copy(update={"teachers": {"student": spec.student}, "rank": 1})
-    fixed = parameters(Fusion(one))
-    a_rank = parameters(Fusion(one.model_copy(update={"rank": 2}))) - fixed
-    rank = max(1, 1 + round((goal - fixed) / a_rank))
-    words = "the student translated into itself, with as many parameters as the whole method"
-    spec = one.model_copy(update={"rank": rank})
-    return Contender("equal_parameters", "control", words, spec, view)
+    words = "the student fused with itself, through the gates that teachers would have"
+    own = spec.model_copy(update={"teachers": {"student": spec.student}})
+    return Contender("self_residual", "control", words, own, view)
 
 
 def _mean_predictor(translator: Translator, spec: FusionSpec) -> Contender:

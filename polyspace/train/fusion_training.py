@@ -27,13 +27,13 @@ class FusionSettings(Config):
     """Passes over the training split."""
     batch: Annotated[int, Field(ge=1)] = 32
     """Clips a step."""
-    lr: Annotated[float, Field(gt=0)] = 3e-4
+    lr: Annotated[float, Field(gt=0)] = 3e-3
     """Peak learning rate of AdamW."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     """Decay of matrices; vectors do not decay."""
     rank: Annotated[int, Field(ge=1)] = 64
     """Width of the bottleneck between a teacher's space and the student's."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Share of the classifier's inputs that training drops."""
     hold_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the training groups kept back to select the epoch."""

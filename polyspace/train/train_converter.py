@@ -40,7 +40,7 @@ class ConverterSettings(Config):
     """Passes over the training split."""
     batch: Annotated[int, Field(ge=1)] = 128
     """Clips a step."""
-    lr: Annotated[float, Field(gt=0)] = 3e-4
+    lr: Annotated[float, Field(gt=0)] = 1e-3
     """Peak learning rate of AdamW."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     """Decay of matrices; vectors do not decay."""

@@ -1,0 +1,174 @@
+"""Score a trained fusion, or the student alone, on one split.
+
+For the whole table, with baselines and controls, there is ``polyspace.train.evaluate``.
+"""
+
+import json
+from collections.abc import Callable, Generator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from polyspace import console, precision
+from polyspace.console import Advance
+from polyspace.engine import checkpoint
+from polyspace.errors import ConfigError
+from polyspace.files import write_atomically
+from polyspace.metrics import classification
+from polyspace.models.converters import Translator
+from polyspace.models.fusion import Fusion, FusionSpec
+from polyspace.models.normalizers import Standardizer
+from polyspace.train import fit, provenance
+from polyspace.train.batches import divide
+from polyspace.train.fusion_training import FusionSettings, best_of, make
+from polyspace.train.fusion_workload import Inputs, Predictions, Rows, predict, translated
+from polyspace.train.recall import recall
+from polyspace.train.sources import SourceSettings, StoredClips, class_names, open_clips
+
+
+class EvalDownstreamConfig(SourceSettings):
+    """What to score, and on which clips."""
+
+    split: str = "test"
+    """Split to score on."""
+    teachers: tuple[str, ...] = ()
+    """Teachers that were fused."""
+    converters: Path | None = None
+    """Checkpoint written by train_converter."""
+    fusion: Path | None = None
+    """Checkpoint written by train_fusion."""
+    student_only: bool = False
+    """Score the student alone: a classifier on its features, fitted on the train split."""
+    classes: Annotated[int, Field(ge=2)] | None = None
+    """Number of classes; a trained fusion knows its own."""
+    batch: Annotated[int, Field(ge=1)] = 32
+    """Clips at a time."""
+    epochs: Annotated[int, Field(ge=1)] = 30
+    """Passes over the train split, for --student_only."""
+    device: precision.DeviceName = "auto"
+    """Where to compute."""
+    seed: int = 0
+    """Decides the order of clips, for --student_only."""
+    save_dir: Path = Path("checkpoints/evaluation")
+    """Where eval_{split}.json goes, and the student's features if they come from videos."""
+
+
+def run(config: EvalDownstreamConfig) -> Generator[Advance, None, Path]:
+    """Score; return the record, JSON.
+
+    Raises:
+        ConfigError: Neither a fusion with its converters nor --student_only was given, or both.
+        StoreError: There are no such features, or of other weights than were trained on.
+        LabelError: A label lies outside the classes.
+    """
+    if config.student_only == (config.fusion is not None and config.converters is not None):
+        raise ConfigError(
+            "what shall be scored? give both --converters and --fusion, or --student_only alone"
+        )
+    device = precision.device_named(config.device)
+    scratch = config.save_dir / "features"
+    clips = yield from open_clips(config, split=config.split, device=device, scratch=scratch)
+    rows = clips.rows((config.student,))
+    if config.student_only:
+        train = yield from open_clips(config, split="train", device=device, scratch=scratch)
+        said = _student_alone(config, train, clips, rows)
+    else:
+        said = _fused(config, clips, rows)
+    return _write(config, clips, rows, said)
+
+
+def main(config: EvalDownstreamConfig) -> None:
+    """Score, and print the result."""
+    path = console.show(run(config), "evaluate")
+    found: dict[str, Any] = json.loads(path.read_text())
+    console.say(
+        f"{found['what']} on {found['dataset']} {found['split']}: top-1 {found['top1']:.1%}, "
+        f"top-5 {found['top5']:.1%}, mean over classes {found['mean_class']:.1%}"
+    )
+    console.say(
+        f"{found['evaluated']} of {found['clips']} clips could be read; "
+        f"counting the others as wrong, top-1 {found['covered_top1']:.1%}"
+    )
+    console.say(f"wrote {path}")
+
+
+def _fused(config: EvalDownstreamConfig, clips: StoredClips, rows: Rows) -> Predictions:
+    """Answer with the trained fusion."""
+    assert config.converters is not None
+    assert config.fusion is not None
+    converters = checkpoint.load(config.converters, "converters")
+    trained = checkpoint.load(config.fusion, "fusion")
+    for record, what in ((converters, "converters"), (trained, "fusion")):
+        provenance.check_weights(record["provenance"], clips, config.student, what)
+    fusion = Fusion.from_record(trained).to(clips.device)
+    teachers, classes = tuple(fusion.spec.teachers), len(fusion.spec.class_names)
+    if config.teachers and set(config.teachers) != set(teachers):
+        raise ConfigError(
+            f"{config.fusion} fuses {' '.join(teachers)}, not {' '.join(config.teachers)}: "
+            f"mend --teachers"
+        )
+    if config.classes not in (None, classes):
+        raise ConfigError(f"{config.fusion} knows {classes} classes, not {config.classes}")
+    class_names(clips, classes)
+    translator = Translator.from_record(converters).only(teachers).to(clips.device)
+    return predict(fusion, translated(clips, translator), rows, batch=config.batch)
+
+
+def _student_alone(
+    config: EvalDownstreamConfig, train: StoredClips, test: StoredClips, rows: Rows
+) -> Predictions:
+    """Answer with a classifier on the student's tokens, fitted on the train split."""
+    settings = FusionSettings(epochs=config.epochs, batch=config.batch, seed=config.seed)
+    fitted = train.rows((config.student,))
+    division = divide(train, fitted, share=settings.hold_out, seed=settings.seed)
+    standardizer = fit.standardizer(train, config.student, division.fit).to(train.device)
+    spec = FusionSpec(
+        student=train.shape(config.student),
+        teachers={},
+        class_names=class_names(train, config.classes or len(train.class_names)),
+        rank=settings.rank,
+        dropout=settings.dropout,
+    )
+    types = precision.resolve("fp32", train.device)
+    with TemporaryDirectory() as folder:
+        inputs = recall(_alone(config, train, standardizer), fitted, Path(folder))
+        workload = make(spec, inputs, train, division, settings)
+        head = best_of(workload, settings, types, train.device)
+    return predict(head, _alone(config, test, standardizer), rows, batch=config.batch)
+
+
+def _alone(
+    config: EvalDownstreamConfig, clips: StoredClips, standardizer: Standardizer
+) -> Callable[[Rows], Inputs]:
+    return lambda rows: Inputs(standardizer(clips.tokens(config.student, rows)), {})
+
+
+def _write(config: EvalDownstreamConfig, clips: StoredClips, rows: Rows, said: Predictions) -> Path:
+    """Score what was said, and write it down."""
+    labels, logits = clips.labels[rows], said.logits.numpy()
+    first, fifth = (classification.hits(logits, labels, k=k) for k in (1, 5))
+    counts = classification.confusion(logits.argmax(1), labels, classes=logits.shape[1])
+    record = {
+        "what": "student alone" if config.student_only else "fusion",
+        "dataset": clips.dataset,
+        "split": clips.split,
+        "clips": len(clips.ids),
+        "evaluated": len(rows),
+        "top1": float(first.mean()),
+        "top5": float(fifth.mean()),
+        "mean_class": classification.mean_class(counts),
+        "covered_top1": classification.covered(first, clips=len(clips.ids)),
+        "confusion": counts.tolist(),
+        "features": clips.fingerprint,
+        "config": config.model_dump(mode="json"),
+    }
+    path = config.save_dir / f"eval_{clips.split}.json"
+    text = json.dumps(record, indent=1, allow_nan=False).encode()
+    write_atomically(path, lambda file: file.write(text))
+    return path
+
+
+if __name__ == "__main__":
+    console.run(EvalDownstreamConfig, main)
