@@ -110,9 +110,10 @@ def _program() -> str:
 
 
 def _one_line(box: str) -> str:
-    """Fold the parser's framed message into one line without its decoration."""
-    text = re.sub(r"[╭╮╰╯│─]+|-{4,}", " ", box)
-    text = re.sub(r"Error parsing \w+: \d+ validation errors? for \w+", "", text)
-    text = re.sub(r"For further information visit \S+", "", text)
+    """Fold the parser's message into one line: title, what is wrong, help, with rules between."""
+    _, *wrong, _ = re.split(r"-{4,}", re.sub(r"\s+", " ", box))
+    text = "; ".join(part.strip() for part in wrong)
+    text = re.sub(r"Error parsing \w+: \d+ validation errors? for \w+ ", "", text)
+    text = re.sub(r" For further information visit \S+", "", text)
     text = re.sub(r"\[type=[^\]]*input_value=(.*?), input_type=\w+\]", r"(found \1)", text)
-    return re.sub(r"\s+", " ", text).strip().replace("For full helptext, ", "see all with: ")
+    return f"{text} (all options: {_program()} --help)"

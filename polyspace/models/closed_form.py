@@ -70,6 +70,9 @@ def ridge(moments: Moments, held_out: Moments) -> Affine:
 def procrustes(moments: Moments) -> Affine:
     """Find the best scaled map with orthonormal rows or columns, whichever are fewer.
 
+    From wider inputs to narrower targets it is the best only where the inputs are uncorrelated;
+    beyond that there is no closed form.
+
     Source: Schönemann (1966) for the rotation, Gower & Dijksterhuis (2004), 4.1 for the scale.
     """
     cross = moments.xy - torch.outer(moments.x, moments.y) / moments.count

@@ -20,7 +20,7 @@ class Statistics:
     """Tokens that they were computed from."""
 
 
-def measure(batches: Iterable[Float32[Tensor, "*token dim"]]) -> Statistics:
+def measure(batches: Iterable[Float32[Tensor, "... dim"]]) -> Statistics:
     """Compute mean and standard deviation in one pass, in float64.
 
     Source: Chan, Golub & LeVeque (1979), the pairwise update of mean and sum of squares.

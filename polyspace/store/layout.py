@@ -120,6 +120,11 @@ class ArraySpec:
             raise ConfigError(f"backbone name {self.backbone!r}: use letters, digits, _ and -")
 
     @property
+    def role(self) -> str | None:
+        """What the backbone was extracted for, "student" or "teacher", if that was recorded."""
+        return self.provenance.get("role")
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What may not change under a backbone's name: shape, type and every fingerprint."""
         return {

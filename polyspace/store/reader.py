@@ -173,10 +173,12 @@ class FeatureStore:
             StoreError: The store doesn't hold it; the message says what adds it.
         """
         if backbone not in self.backbones:
+            student = next((n for n, s in self.backbones.items() if s.role == "student"), backbone)
             raise StoreError(
                 f"{self.path} holds {', '.join(self.backbones) or 'no backbones'}, not {backbone}: "
                 f"add it with python -m polyspace.data.featurize --dataset {self.dataset} --root "
-                f"VIDEOS --split {self.split} --teachers {backbone} --out {self.path.parent}"
+                f"VIDEOS --split {self.split} --student {student} --teachers {backbone} "
+                f"--out {self.path.parent}"
             )
         return self.backbones[backbone]
 

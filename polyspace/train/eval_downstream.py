@@ -25,7 +25,13 @@ from polyspace.train.batches import divide
 from polyspace.train.fusion_training import FusionSettings, best_of, make
 from polyspace.train.fusion_workload import Inputs, Predictions, Rows, predict, translated
 from polyspace.train.recall import recall
-from polyspace.train.sources import SourceSettings, StoredClips, class_names, open_clips
+from polyspace.train.sources import (
+    SourceSettings,
+    StoredClips,
+    answer_fp16,
+    class_names,
+    open_clips,
+)
 
 
 class EvalDownstreamConfig(SourceSettings):
@@ -70,6 +76,7 @@ def run(config: EvalDownstreamConfig) -> Generator[Advance, None, Path]:
     device = precision.device_named(config.device)
     scratch = config.save_dir / "features"
     clips = yield from open_clips(config, split=config.split, device=device, scratch=scratch)
+    answer_fp16(config, clips)
     rows = clips.rows((config.student,))
     if config.student_only:
         train = yield from open_clips(config, split="train", device=device, scratch=scratch)

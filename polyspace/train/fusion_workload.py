@@ -32,6 +32,14 @@ class Inputs:
     translated: Mapping[str, Float[Tensor, "clip _ _ _"]]
 
 
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Inputs of some clips, and their classes."""
+
+    inputs: Inputs
+    labels: Int64[Tensor, " clip"]
+
+
 def translated(clips: Clips, translator: Translator) -> Callable[[Rows], Inputs]:
     """Give the inputs that a fusion has at inference: the student, and its translations."""
 
@@ -59,24 +67,20 @@ class FusionWorkload:
         self.batch, self.seed = batch, seed
         self.steps = -(-len(division.fit) // batch)
 
-    def batches(self, epoch: int) -> Iterator[Rows]:
-        """Shuffle the rows that are fitted on."""
-        return shuffled(self.division.fit, self.batch, seed=self.seed, epoch=epoch)
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Shuffle the rows that are fitted on, and read them."""
+        order = shuffled(self.division.fit, self.batch, seed=self.seed, epoch=epoch)
+        return map(self._read, order)
 
-    def forward(self, batch: Rows) -> Fused:
+    def forward(self, batch: Batch) -> Fused:
         """Fuse and classify a batch."""
-        with torch.no_grad():
-            inputs = self.inputs(batch)
-        return self.model(inputs.student, inputs.translated)
+        return self.model(batch.inputs.student, batch.inputs.translated)
 
-    def loss(self, outputs: Fused, batch: Rows) -> Mapping[str, Tensor]:
+    def loss(self, outputs: Fused, batch: Batch) -> Mapping[str, Tensor]:
         """Give cross-entropy, and the mean gate where there are gates."""
         logits = outputs.logits.float()
-        terms = {
-            "cross_entropy": functional.cross_entropy(
-                logits, self._labels(batch, logits), label_smoothing=SMOOTHING
-            )
-        }
+        entropy = functional.cross_entropy(logits, batch.labels, label_smoothing=SMOOTHING)
+        terms = {"cross_entropy": entropy}
         if outputs.gates:
             means = [gate.float().mean() for gate in outputs.gates.values()]
             terms["gates"] = GATE_WEIGHT * torch.stack(means).mean()
@@ -91,8 +95,11 @@ class FusionWorkload:
             "log_likelihood": -float(functional.cross_entropy(logits, labels)),
         }
 
-    def _labels(self, rows: Rows, like: Tensor) -> Int64[Tensor, " clip"]:
-        return torch.from_numpy(self.clips.labels[rows]).to(like.device)
+    @torch.no_grad()
+    def _read(self, rows: Rows) -> Batch:
+        inputs = self.inputs(rows)
+        labels = torch.from_numpy(self.clips.labels[rows]).to(inputs.student.device)
+        return Batch(inputs=inputs, labels=labels)
 
 
 @dataclass(frozen=True, eq=False)

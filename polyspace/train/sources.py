@@ -70,7 +70,7 @@ class StoredClips:
         Raises:
             StoreError: There are several.
         """
-        named = [n for n, s in self.store.backbones.items() if s.provenance["role"] == "student"]
+        named = [n for n, s in self.store.backbones.items() if s.role == "student"]
         if len(named) != 1:
             raise StoreError(
                 f"{self.store.path} has {' and '.join(named) or 'no backbone'} as student: "
@@ -155,10 +155,14 @@ def open_clips(
         where = scratch
     clips = StoredClips.find(where, dataset=settings.dataset, split=split, device=device)
     clips.shape(settings.student)  # raises where the store is of another backbone
+    return clips
+
+
+def answer_fp16(settings: SourceSettings, clips: StoredClips) -> None:
+    """Say in one line, to those who give the flag, what the store says of its type."""
     if settings.features_fp16:
         stored = clips.store.backbones[settings.student].dtype
         console.say(f"--features_fp16 is not needed: the store itself says {stored}")
-    return clips
 
 
 def class_names(clips: Clips, classes: int) -> tuple[str, ...]:

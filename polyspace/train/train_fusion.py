@@ -19,7 +19,13 @@ from polyspace.train.batches import divide
 from polyspace.train.fusion_training import FusionSettings, descend, make, rank
 from polyspace.train.fusion_workload import FusionWorkload, translated
 from polyspace.train.recall import recall
-from polyspace.train.sources import SourceSettings, StoredClips, class_names, open_clips
+from polyspace.train.sources import (
+    SourceSettings,
+    StoredClips,
+    answer_fp16,
+    class_names,
+    open_clips,
+)
 
 
 class FusionConfig(FusionSettings, SourceSettings):
@@ -53,6 +59,7 @@ def run(config: FusionConfig) -> Generator[Advance, None, Path]:
     clips = yield from open_clips(
         config, split=config.split, device=device, scratch=config.save_dir / "features"
     )
+    answer_fp16(config, clips)
     provenance.check_weights(trained["provenance"], clips, config.student, "converters")
     record = provenance.of_run(config, clips, (config.student,), types)
     curves, best = Curves(), Best()
