@@ -45,5 +45,6 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
+# Without the shape checks of the tests, which take longer than what is measured.
 bench: $(INSTALLED)
 	@$(BIN)/python -m pytest tests/benchmarks -o addopts=--import-mode=importlib --benchmark-only --real

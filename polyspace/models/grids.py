@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import isqrt
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,8 +25,8 @@ class TokenShape:
 
 
 def resample(
-    tokens: Float32[Tensor, "clip time space dim"], *, time: int, space: int
-) -> Float32[Tensor, "clip time_out space_out dim"]:
+    tokens: Float[Tensor, "clip time space dim"], *, time: int, space: int
+) -> Float[Tensor, "clip time_out space_out dim"]:
     """Bring tokens to another grid over the same seconds and the same picture.
 
     Time and the picture's two axes are resampled each by itself, never along the flattened tokens:
@@ -36,8 +36,8 @@ def resample(
 
 
 def with_neighbours(
-    tokens: Float32[Tensor, "clip time space dim"], reach: int
-) -> Float32[Tensor, "clip time space wide"]:
+    tokens: Float[Tensor, "clip time space dim"], reach: int
+) -> Float[Tensor, "clip time space wide"]:
     """Put each token's temporal neighbours beside it: `reach` before and `reach` after.
 
     At the ends of the clip the last token repeats. `wide` is ``(2 * reach + 1) * dim``.

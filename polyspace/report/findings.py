@@ -76,6 +76,11 @@ def warnings(evaluation: Evaluation) -> list[str]:
             f"Random weights: {names}. These backbones were never trained; "
             "figures that involve them show that the pipeline runs, and nothing else."
         )
+    if shared := evaluation.dataset.shared_groups:
+        found.append(
+            f"Leak: {shared} of {evaluation.dataset.groups} groups have clips in the training "
+            "split, too; every figure may be too high."
+        )
     if guessing := [words.method(m.name) for m in _judged(evaluation) if _guesses(m, evaluation)]:
         found.append(
             f"Not distinguishable from guessing: {', '.join(guessing)}. "
@@ -101,10 +106,8 @@ def _top1(method: Method) -> str:
 
 
 def _clips(evaluation: Evaluation) -> str:
-    return (
-        f"{evaluation.coverage.evaluated} clips from {evaluation.dataset.groups} groups "
-        "never seen in training"
-    )
+    clips = f"{evaluation.coverage.evaluated} clips from {evaluation.dataset.groups} groups"
+    return clips if evaluation.dataset.shared_groups else f"{clips} never seen in training"
 
 
 def _judged(evaluation: Evaluation) -> list[Method]:

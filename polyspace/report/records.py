@@ -42,6 +42,8 @@ class Dataset(_Record):
     class_names: tuple[str, ...]
     clips: int
     groups: int
+    shared_groups: int
+    """Groups that the training split has clips of, too: there should be none."""
     fingerprint: str
     train_fingerprint: str
 

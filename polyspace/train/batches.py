@@ -16,13 +16,13 @@ from polyspace.train.sources import Clips
 class Division:
     """The rows of a training split: those that are fitted on, and those that select."""
 
-    fit: Int64[ndarray, " row"]
-    held: Int64[ndarray, " row"]
+    fit: Int64[ndarray, " fitted"]
+    held: Int64[ndarray, " held"]
 
 
 def divide(clips: Clips, rows: Int64[ndarray, " row"], *, share: float, seed: int) -> Division:
     """Keep whole groups back from training, for selection."""
-    kept = hold_out(clips.groups, clips.labels, share=share, seed=seed)[rows]
+    kept = hold_out(clips.groups, clips.labels.tolist(), share=share, seed=seed)[rows]
     return Division(fit=rows[~kept], held=rows[kept])
 
 

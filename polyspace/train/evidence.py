@@ -82,6 +82,7 @@ def record(
             "class_names": list(names),
             "clips": len(subject.rows),
             "groups": len(set(_groups(subject))),
+            "shared_groups": len(set(_groups(subject)) & set(train.groups)),
             "fingerprint": test.fingerprint,
             "train_fingerprint": train.fingerprint,
         },

@@ -72,6 +72,7 @@ def evaluation(labels: ndarray, names: tuple[str, ...], random: np.random.Genera
             "class_names": list(names),
             "clips": len(labels) + 1,
             "groups": 8,
+            "shared_groups": 0,
             "fingerprint": "ab" * 32,
             "train_fingerprint": "cd" * 32,
         },

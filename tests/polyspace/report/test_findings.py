@@ -69,3 +69,13 @@ def test_a_method_whose_interval_reaches_chance_is_a_warning(evaluation):
     (warning,) = findings.warnings(evaluation(chance=chance))
     assert warning.startswith("Not distinguishable from guessing:")
     assert "student" in warning
+
+
+def test_groups_that_training_saw_are_a_leak_and_no_longer_called_unseen(evaluation):
+    read = evaluation()
+    leaky = read.model_copy(
+        update={"dataset": read.dataset.model_copy(update={"shared_groups": 2})}
+    )
+    assert any(text.startswith("Leak: 2 of 8 groups") for text in findings.warnings(leaky))
+    assert "never seen" not in findings.answer(leaky)
+    assert not any("Leak" in text for text in findings.warnings(read))

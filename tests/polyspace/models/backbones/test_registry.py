@@ -36,8 +36,9 @@ def test_the_registry_does_not_import_what_it_may_never_need():
         ("motion_vectors", 4, 4),
         ("transnetv2", None, 16),
         ("transnetv2", 5, 5),
-        ("efficientnet_lite0", None, 8),
-        ("efficientnet_lite0", 3, 3),
+        ("efficientnet_lite0", None, 4),
+        ("efficientnet_lite0", 12, 3),
+        ("efficientnet_lite0", 3, 1),
     ],
 )
 def test_frames_are_the_backbones_own_unless_asked_for(name, frames, expected):

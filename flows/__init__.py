@@ -1,0 +1,1 @@
+"""The order in which stages run; each file is a sentence."""

@@ -1,0 +1,125 @@
+"""Both user interfaces on this machine's loopback address: ``python -m flows.serve``."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated
+from urllib.request import urlopen
+
+from pydantic import Field
+
+from polyspace import console
+from polyspace.config import Config
+from polyspace.errors import ConfigError
+from tasks import addresses
+
+RUNS = Path("runs")
+HEALTHY_WITHIN_SECONDS = 120
+ENVIRONMENT = {
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    # Seven more processes, for jobs that nothing here submits.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
+
+
+class ServeConfig(Config):
+    """Where the two user interfaces answer."""
+
+    prefect_port: Annotated[int, Field(ge=1024, le=65535)] = addresses.PREFECT_PORT
+    """Port of the Prefect UI."""
+    mlflow_port: Annotated[int, Field(ge=1024, le=65535)] = addresses.MLFLOW_PORT
+    """Port of the MLflow UI."""
+
+
+def main(config: ServeConfig) -> None:
+    """Start both servers, say where they are, and stop both when interrupted."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    prefect = _server("prefect", _prefect(config.prefect_port), config.prefect_port, "/api/health")
+    mlflow = _server("mlflow", _mlflow(config.mlflow_port), config.mlflow_port, "/health")
+    with suppress(KeyboardInterrupt), prefect as first, mlflow as second:
+        console.say(f"Prefect  {addresses.local(config.prefect_port)}")
+        console.say(f"MLflow   {addresses.mlflow_ui(config.mlflow_port)}")
+        console.say("Ctrl-C stops both.")
+        while first.poll() is None and second.poll() is None:
+            time.sleep(1)
+
+
+def _prefect(port: int) -> Sequence[str]:
+    return ("prefect", "server", "start", "--host", addresses.HOST, "--port", str(port))
+
+
+def _mlflow(port: int) -> Sequence[str]:
+    """Give MLflow's command; it answers to these two names alone, not to all that resolve here."""
+    hosts = f"localhost:{port},{addresses.HOST}:{port}"
+    where = ("--host", addresses.HOST, "--port", str(port), "--allowed-hosts", hosts)
+    store = ("--backend-store-uri", addresses.tracking_uri(), "--serve-artifacts")
+    return ("mlflow", "server", *where, *store, "--workers", "1")
+
+
+@contextmanager
+def _server(
+    name: str, command: Sequence[str], port: int, health: str
+) -> Generator[subprocess.Popen[bytes]]:
+    """Run a server while the block runs, in a process group of its own that ends with it.
+
+    Raises:
+        ConfigError: The port is taken, or the server doesn't start.
+    """
+    _refuse_taken(port, f"--{name}-port")
+    log = RUNS / f"{name}.log"
+    log.parent.mkdir(exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            (sys.executable, "-m", *command),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=os.environ | ENVIRONMENT,
+        )
+    try:
+        _wait(process, f"{addresses.local(port)}{health}", log)
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def _refuse_taken(port: int, option: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((addresses.HOST, port))
+        except OSError as error:
+            raise ConfigError(
+                f"port {port} is taken: stop what listens there, or choose another with {option}"
+            ) from error
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    """Wait until a server answers.
+
+    Raises:
+        ConfigError: It ended, or time did.
+    """
+    deadline = time.monotonic() + HEALTHY_WITHIN_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise ConfigError(f"{url} never answered, its server has ended: {log} says why")
+        try:
+            with urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise ConfigError(f"{url} did not answer in {HEALTHY_WITHIN_SECONDS} s: {log} may say why")
+
+
+if __name__ == "__main__":
+    console.run(ServeConfig, main)

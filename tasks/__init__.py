@@ -1,0 +1,1 @@
+"""Thin wrappers that give each stage its orchestration and tracking."""

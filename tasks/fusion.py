@@ -1,0 +1,36 @@
+"""The fusion head, as a task."""
+
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from polyspace.store.reader import find_store
+from polyspace.train import train_fusion
+from polyspace.train.train_fusion import FusionConfig
+from tasks import lineage, stages
+from tasks.lineage import Source
+from tasks.stages import Stage
+from tasks.tracking import ALONE, Tracker
+
+
+@task(name="train fusion", task_run_name="train fusion", cache_policy=NO_CACHE)
+def train(config: FusionConfig, tracker: Tracker = ALONE) -> Path:
+    """Train the fusion head; return the checkpoint of the best epoch."""
+    stage = Stage(
+        name="train_fusion",
+        config=config,
+        dataset=config.dataset,
+        folder=config.save_dir,
+        sources=(*_clips(config), lineage.checkpoint(config.converters, "converters")),
+        keep=("fusion.pt", "curves.json"),
+    )
+    return stages.run(stage, train_fusion.run(config), tracker)
+
+
+def _clips(config: FusionConfig) -> tuple[Source, ...]:
+    """Name the clips that the head is trained on: stored features or videos."""
+    if not config.use_cached_features:
+        return lineage.videos(config.dataset, config.root, config.split)
+    folder = config.cached_features_path or config.root
+    return (lineage.store(find_store(folder, config.dataset, config.split)),)

@@ -1,0 +1,96 @@
+"""The report on a whole pipeline, as a task."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect import task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+
+from polyspace.report import outcome, page, records, summary, words
+from tasks import caching, features, tracking
+from tasks.tracking import ALONE, Tracker
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the stages returned."""
+
+    stores: Path
+    converters: Path
+    fusion: Path
+    evaluation: Path
+    bundle: Path
+
+    @property
+    def folders(self) -> Mapping[str, Path]:
+        """Each stage's folder, by the name of the stage."""
+        return {
+            "extract_features": self.stores,
+            "train_converter": self.converters.parent,
+            "train_fusion": self.fusion.parent,
+            "evaluate": self.evaluation.parent,
+            "quantize_export": self.bundle,
+        }
+
+
+@task(name="report", task_run_name="report", cache_policy=NO_CACHE)
+def write(results: Results, out: Path, tracker: Tracker = ALONE) -> Path:
+    """Write report.html for people and report.json for programs; return the latter."""
+    sizes = features.sizes_bytes(results.stores)
+    html = page.write(
+        results.evaluation,
+        converter_curves=results.converters.with_name("curves.json"),
+        fusion_curves=results.fusion.with_name("curves.json"),
+        proof=results.bundle / "proof.json",
+        sizes=sizes,
+        out=out / "report.html",
+    )
+    report = outcome.write(
+        results.evaluation,
+        proof=results.bundle / "proof.json",
+        sizes=sizes,
+        seconds=_seconds(results),
+        paths={**results.folders, "report": html},
+        out=out / "report.json",
+    )
+    record = tracking.resume(tracker)
+    record.artefacts([html, report])
+    record.metrics(_headline(report))
+    _show(results.evaluation)
+    return report
+
+
+def _headline(report: Path) -> dict[str, float]:
+    """Pick the figures that runs of the whole pipeline are compared by."""
+    found = json.loads(report.read_text())
+    top1 = {f"top1/{method['name']}": method["top1"]["value"] for method in found["methods"]}
+    seconds = {f"seconds/{stage}": value for stage, value in found["seconds"].items()}
+    return {"chance": found["chance"], "bundle_ratio": found["ratios"]["bundle"]} | top1 | seconds
+
+
+def _seconds(results: Results) -> dict[str, float]:
+    """Say what each stage took when it last ran, as its receipt has it."""
+    receipts = {name: caching.read(folder) for name, folder in results.folders.items()}
+    return {name: receipt.seconds for name, receipt in receipts.items() if receipt}
+
+
+def _show(evaluation: Path) -> None:
+    """Show the table with the Prefect run, if this is part of one."""
+    if not flow_run.id:
+        return
+    read = records.read_evaluation(evaluation)
+    rows = [
+        {
+            "method": words.method(method.name),
+            "kind": method.kind,
+            "top-1": words.percent(method.top1.value),
+            "interval": words.interval(method.top1),
+            "parameters": method.parameters,
+        }
+        for method in sorted(read.methods, key=lambda row: -row.top1.value)
+    ]
+    create_table_artifact(table=rows, key="results", description=summary.sentence(read))

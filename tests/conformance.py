@@ -1,0 +1,92 @@
+"""What every workload must be able to do under the one training loop.
+
+A workload's tests subclass `WorkloadConformance` and say how a fresh one is made.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from polyspace.engine.loop import Step, train
+from polyspace.engine.workload import Workload
+from polyspace.precision import PrecisionName, resolve
+
+CPU = torch.device("cpu")
+
+
+class WorkloadConformance:
+    """The subclass gives the fixture `fresh`: a function that makes an untrained workload."""
+
+    epochs = 4
+    lr = 3e-3
+    bf16_tolerance = 0.05
+    """Largest relative difference between the last epoch's mean losses in bf16 and in fp32."""
+
+    @pytest.fixture
+    def fresh(self) -> Callable[[], Workload[Any, Any]]:
+        raise NotImplementedError("say how a fresh workload is made")
+
+    def test_it_is_a_workload(self, fresh):
+        assert isinstance(fresh(), Workload)
+
+    def test_an_epoch_has_as_many_batches_as_it_says(self, fresh):
+        workload = fresh()
+        assert len(list(workload.batches(1))) == workload.steps
+
+    def test_a_few_epochs_lower_the_loss(self, fresh):
+        steps = self.run(fresh())
+        assert self.mean_loss(steps, self.epochs) < self.mean_loss(steps, 1)
+
+    def test_the_loss_is_the_sum_of_its_terms_in_float32(self, fresh):
+        workload = fresh()
+        batch = next(iter(workload.batches(1)))
+        with resolve("bf16", CPU).autocast(CPU):
+            outputs = workload.forward(batch)
+        assert {term.dtype for term in workload.loss(outputs, batch).values()} == {torch.float32}
+
+    def test_bfloat16_agrees_with_float32(self, fresh):
+        exact, rounded = (
+            self.mean_loss(self.run(fresh(), compute), self.epochs) for compute in ("fp32", "bf16")
+        )
+        assert rounded == pytest.approx(exact, rel=self.bf16_tolerance)
+
+    def test_float16_with_its_scaler_agrees_with_float32(self, fresh):
+        exact, rounded = (
+            self.mean_loss(self.run(fresh(), compute), self.epochs) for compute in ("fp32", "fp16")
+        )
+        assert rounded == pytest.approx(exact, rel=self.bf16_tolerance)
+
+    def test_equal_seeds_give_equal_bits(self, fresh):
+        first, second = fresh(), fresh()
+        assert self.run(first) == self.run(second)
+        for name, value in first.model.state_dict().items():
+            assert torch.equal(value, second.model.state_dict()[name]), name
+
+    def test_scoring_draws_nothing_and_moves_no_weight(self, fresh):
+        workload = fresh()
+        workload.model.eval()
+        before = {name: value.clone() for name, value in workload.model.state_dict().items()}
+        with torch.no_grad():
+            assert workload.score() == workload.score()
+        for name, value in workload.model.state_dict().items():
+            assert torch.equal(value, before[name]), name
+
+    def run(self, workload: Workload[Any, Any], compute: PrecisionName = "fp32") -> list[Step]:
+        """Train with every draw (dropout, too) seeded."""
+        torch.manual_seed(0)
+        steps = train(
+            workload,
+            epochs=self.epochs,
+            lr=self.lr,
+            weight_decay=0.0,
+            precision=resolve(compute, CPU),
+            device=CPU,
+        )
+        return list(steps)
+
+    @staticmethod
+    def mean_loss(steps: list[Step], epoch: int) -> float:
+        values = [step.losses["loss"] for step in steps if step.epoch == epoch]
+        return sum(values) / len(values)

@@ -1,0 +1,124 @@
+import json
+
+import pytest
+
+from flows.distill import DistillConfig, main
+from polyspace.errors import CheckpointError
+from polyspace.train import train_fusion
+
+pytestmark = [
+    pytest.mark.flow,
+    pytest.mark.xdist_group("prefect"),
+    pytest.mark.usefixtures("prefect_server"),
+]
+STAGES = ["extract_features", "train_converter", "train_fusion", "evaluate", "quantize_export"]
+
+
+@pytest.fixture
+def config(videos, tmp_path):
+    return DistillConfig(
+        dataset="folder-of-classes",
+        root=videos,
+        student="student",
+        teachers=("teacher",),
+        out=tmp_path / "out",
+    )
+
+
+def changed(config, **changes):
+    return DistillConfig.model_validate({**dict(config), **changes})
+
+
+@pytest.fixture
+def feature_stores(stores_of):
+    return stores_of("folder-of-classes")
+
+
+def test_every_stage_runs_once_in_order_and_then_never_again(ran, client, config, capsys):
+    main(config)
+    assert ran == STAGES
+    capsys.readouterr()
+
+    main(config)
+    assert ran == STAGES
+    said = capsys.readouterr().out
+    assert "nothing changed since" in said
+    assert "make serve" in said
+    assert "75.0" in said
+
+
+def test_the_report_holds_what_was_found_and_what_it_took(ran, client, config):
+    main(config)
+
+    report = json.loads((config.out / "report.json").read_text())
+    assert report["chance"] == 0.5
+    assert report["coverage"]["share"] == 1.0
+    assert [(m["name"], m["top1"]["value"]) for m in report["methods"]] == [
+        ("fusion", 0.75),
+        ("student", 0.5),
+    ]
+    assert report["ratios"] == {"bundle": 0.505}
+    assert set(report["sizes"]["features"]) == {"student", "teacher"}
+    assert set(report["seconds"]) == {*STAGES, "total"}
+
+
+def test_a_changed_artefact_runs_its_stage_and_those_whose_inputs_changed(ran, client, config):
+    main(config)
+    (config.out / "converters" / "converters.pt").write_bytes(b"not the ones that were trained")
+    ran.clear()
+
+    main(config)
+
+    assert ran == ["train_converter"]
+
+
+def test_other_settings_of_a_stage_leave_the_stages_before_it_alone(ran, client, config):
+    main(config)
+    ran.clear()
+
+    main(changed(config, fusion=config.fusion.model_copy(update={"epochs": 7})))
+
+    assert ran == ["train_fusion"]
+
+
+def test_force_runs_every_stage(ran, client, config):
+    main(config)
+    main(changed(config, force=True))
+
+    assert ran == [*STAGES, *STAGES]
+
+
+def test_a_run_that_fails_half_way_goes_on_where_it_was(ran, client, config, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(train_fusion, "run", _failing)
+        with pytest.raises(CheckpointError, match="damaged"):
+            main(config)
+    assert ran == STAGES[:2]
+
+    main(config)
+    assert ran == STAGES
+
+
+def test_runs_nest_under_the_pipelines_run(ran, client, config):
+    main(config)
+
+    experiment = client.get_experiment_by_name("polyspace/folder-of-classes")
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert set(runs) == {"distill", *STAGES}
+    parent = runs.pop("distill")
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {parent.info.run_id}
+    assert parent.data.metrics["top1/fusion"] == 0.75
+    files = [entry.path for entry in client.list_artifacts(parent.info.run_id)]
+    assert files == ["report.html", "report.json"]
+
+
+def test_untracked_the_results_are_the_same(ran, client, config):
+    main(changed(config, track=False))
+
+    assert json.loads((config.out / "report.json").read_text())["chance"] == 0.5
+    assert client.get_experiment_by_name("polyspace/folder-of-classes") is None
+
+
+def _failing(config):
+    raise CheckpointError("damaged")
+    yield

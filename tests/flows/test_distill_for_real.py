@@ -1,0 +1,54 @@
+"""The pipeline with nothing left out: real videos, backbones and training, as small as can be."""
+
+import json
+
+import pytest
+
+from flows.distill import DistillConfig, main
+from polyspace import console
+from polyspace.data.datasets import motion
+from polyspace.export import bundle
+from polyspace.report import records
+from polyspace.train.fusion_training import FusionSettings
+from polyspace.train.train_converter import ConverterSettings
+
+pytestmark = [
+    pytest.mark.flow,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("prefect"),
+    pytest.mark.usefixtures("prefect_server"),
+]
+
+
+def test_videos_become_a_report_and_a_bundle_and_a_second_run_changes_nothing(
+    client, tmp_path, capsys
+):
+    root = tmp_path / "videos"
+    console.show(motion.render(root, motion.TINY), "render")
+    config = DistillConfig(
+        root=root,
+        student="motion_vectors",
+        teachers=("efficientnet_lite0",),
+        out=tmp_path / "out",
+        converter=ConverterSettings(epochs=1),
+        fusion=FusionSettings(epochs=1),
+    )
+
+    main(config)
+
+    report = json.loads((config.out / "report.json").read_text())
+    assert report["chance"] == pytest.approx(1 / len(motion.CLASS_NAMES))
+    assert report["coverage"]["share"] == 1.0
+    assert {"fusion", "student", "mean_predictor"} <= {m["name"] for m in report["methods"]}
+    assert report["ratios"]["bundle"] < 0.51
+    assert "<title>" in (config.out / "report.html").read_text()
+    proof = records.read_proof(config.out / "bundle" / "proof.json")
+    assert abs(proof.difference_points) <= proof.threshold_points
+    assert not bundle.load(config.out / "bundle").training
+    capsys.readouterr()
+
+    before = (config.out / "report.json").stat().st_mtime_ns
+    main(config)
+
+    assert "nothing changed since" in capsys.readouterr().out
+    assert (config.out / "report.json").stat().st_mtime_ns == before

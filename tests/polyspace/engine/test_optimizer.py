@@ -1,0 +1,114 @@
+import pytest
+import torch
+from torch import nn
+
+from polyspace.engine.optimizer import Stepper, adamw
+from polyspace.errors import DivergedError
+
+
+def stepper(model, *, fp16=False, patience=20, weight_decay=0.0):
+    scaler = torch.amp.GradScaler("cpu", enabled=fp16, init_scale=1024.0)
+    optimizer = adamw(model, lr=0.1, weight_decay=weight_decay)
+    return Stepper(optimizer, scaler, patience=patience)
+
+
+def state(model):
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def same(first, second):
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_matrices_decay_and_vectors_do_not():
+    model = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4))
+    decay = {
+        id(parameter): group["weight_decay"]
+        for group in adamw(model, lr=0.1, weight_decay=0.3).param_groups
+        for parameter in group["params"]
+    }
+    assert {name: decay[id(p)] for name, p in model.named_parameters()} == {
+        "0.weight": 0.3,
+        "0.bias": 0.0,
+        "1.weight": 0.0,
+        "1.bias": 0.0,
+    }
+
+
+def test_frozen_parameters_are_not_the_optimizers():
+    model = nn.Linear(3, 4)
+    model.bias.requires_grad_(False)
+    groups = adamw(model, lr=0.1, weight_decay=0.3).param_groups
+    assert [p for group in groups for p in group["params"]] == [model.weight]
+
+
+@pytest.mark.parametrize("fp16", [False, True], ids=["fp32", "fp16"])
+def test_a_step_moves_the_weights_at_the_rate_that_it_is_given(fp16):
+    model = nn.Linear(2, 1, bias=False)
+    before = model.weight.detach().clone()
+    assert not stepper(model, fp16=fp16).step(model(torch.ones(1, 2)).sum(), lr=0.25)
+    # Adam's first step is the rate itself in the direction against the gradient, which is one.
+    torch.testing.assert_close(model.weight, before - 0.25)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("fp16", [False, True], ids=["fp32", "fp16"])
+def test_a_gradient_that_is_not_finite_moves_no_weight(bad, fp16):
+    model = nn.Linear(2, 1)
+    taken = stepper(model, fp16=fp16, weight_decay=0.5)
+    taken.step(model(torch.ones(1, 2)).sum(), lr=0.1)  # so that there is momentum to coast on
+    before = state(model)
+    assert taken.step((model(torch.ones(1, 2)) * bad).sum(), lr=0.1)
+    assert same(state(model), before)
+
+
+@pytest.mark.parametrize("fp16", [False, True], ids=["fp32", "fp16"])
+def test_finite_gradients_whose_norm_overflows_move_no_weight(fp16):
+    model = nn.Linear(2, 1)
+    taken = stepper(model, fp16=fp16, weight_decay=0.5)
+    taken.step(model(torch.ones(1, 2)).sum(), lr=0.1)
+    before = state(model)
+    assert taken.step((model(torch.ones(1, 2)) * 1e30).sum(), lr=0.1)
+    assert same(state(model), before)
+
+
+def test_in_float16_a_skipped_step_halves_the_scale_and_a_good_one_keeps_it():
+    model = nn.Linear(2, 1)
+    taken = stepper(model, fp16=True)
+    taken.step(model(torch.ones(1, 2)).sum(), lr=0.1)
+    assert taken.scaler.get_scale() == 1024
+    taken.step((model(torch.ones(1, 2)) * float("inf")).sum(), lr=0.1)
+    assert taken.scaler.get_scale() == 512
+
+
+def test_skipped_steps_in_a_row_end_the_run_when_patience_does():
+    model = nn.Linear(2, 1)
+    taken = stepper(model, patience=3)
+    for expected in (1, 2):
+        assert taken.step((model(torch.ones(1, 2)) * float("nan")).sum(), lr=0.1)
+        assert taken.skipped_in_row == expected
+    with pytest.raises(DivergedError, match="3 steps in a row .* lower --lr"):
+        taken.step((model(torch.ones(1, 2)) * float("nan")).sum(), lr=0.1)
+
+
+def test_a_good_step_renews_patience():
+    model = nn.Linear(2, 1)
+    taken = stepper(model, patience=2)
+    for factor in (float("nan"), 1.0, float("nan"), 1.0):
+        taken.step((model(torch.ones(1, 2)) * factor).sum(), lr=0.1)
+    assert taken.skipped_in_row == 0
+
+
+def test_large_gradients_are_clipped_to_the_norm():
+    model = nn.Linear(2, 1, bias=False)
+    taken = stepper(model)
+    taken.step(1e6 * model(torch.tensor([[3.0, 4.0]])).sum(), lr=0.1)
+    torch.testing.assert_close(model.weight.grad, torch.tensor([[0.6, 0.8]]))
+
+
+def test_the_gradient_of_an_earlier_step_is_forgotten():
+    model = nn.Linear(2, 1, bias=False)
+    taken = stepper(model)
+    for _ in range(2):
+        taken.step(0.1 * model(torch.ones(1, 2)).sum(), lr=0.1)
+        torch.testing.assert_close(model.weight.grad, torch.full((1, 2), 0.1))

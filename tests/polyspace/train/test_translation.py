@@ -1,0 +1,50 @@
+import pytest
+import torch
+
+from polyspace.engine import checkpoint
+from polyspace.models.converters import Translator
+from polyspace.train.batches import divide
+from polyspace.train.translation import quality
+
+
+@pytest.fixture
+def measured(train, test_clips, converters):
+    translator = Translator.from_record(checkpoint.load(converters, "converters"))
+    division = divide(train, train.rows(("stu", "flow", "look")), share=0.2, seed=0)
+    rows = test_clips.rows(("stu", "flow", "look"))
+
+    def measure(teacher):
+        return quality(translator, teacher, train, division, test_clips, rows)
+
+    return measure
+
+
+def test_a_linear_teacher_is_translated_exactly(measured):
+    found = measured("flow")
+    assert found["ridge"].r2 > 0.9999
+    assert found["ridge"].cosine == pytest.approx(1, abs=1e-3)
+    assert found["ridge"].centred_cosine > 0.999
+
+
+def test_the_mean_explains_nothing_however_high_its_raw_cosine(measured):
+    found = measured("look")["mean"]
+    assert abs(found.r2) < 0.1
+    assert abs(found.centred_cosine) < 0.1
+    assert found.cosine > found.centred_cosine
+
+
+@pytest.mark.parametrize("teacher", ["flow", "look"])
+def test_kinds_stand_in_their_order(measured, teacher):
+    found = measured(teacher)
+    assert list(found) == ["mean", "procrustes", "ridge", "residual_mlp"]
+    assert found["mean"].r2 < found["procrustes"].r2 < found["ridge"].r2
+
+
+def test_measuring_leaves_the_translator_as_it_was(train, test_clips, converters):
+    translator = Translator.from_record(checkpoint.load(converters, "converters"))
+    before = {name: value.clone() for name, value in translator.state_dict().items()}
+    division = divide(train, train.rows(("stu", "look")), share=0.2, seed=0)
+    quality(translator, "look", train, division, test_clips, test_clips.rows(("stu", "look")))
+    after = translator.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], before[name]) for name in before)
