@@ -44,6 +44,7 @@ check: $(INSTALLED)
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+	@$(BIN)/python -m pytest -q -p no:cacheprovider tests/architecture
 
 # Without the shape checks of the tests, which take longer than what is measured.
 bench: $(INSTALLED)

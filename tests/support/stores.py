@@ -32,6 +32,7 @@ def make_store(
     fingerprints: Mapping[str, str] | None = None,
     quarantined: int = 0,
     labels_moved: int = 0,
+    random: tuple[str, ...] = (),
 ) -> Path:
     """Write a store; give its path. The splits of one seed show one world.
 
@@ -53,6 +54,7 @@ def make_store(
         fingerprints: Of the weights, by backbone, where they are to be other ones than usual.
         quarantined: How many of the last clips nothing could be seen of.
         labels_moved: Added to every label, modulo `classes`: the same clips, named otherwise.
+        random: Backbones whose weights are said to be random.
     """
     name, *sizes = student
     shapes = {name: TokenShape(*sizes)} | {key: TokenShape(*own) for key, own in teachers.items()}
@@ -67,7 +69,10 @@ def make_store(
             tuple(f"{split}-g{number:02d}" for number in group),
             (labels + labels_moved) % classes,
         ),
-        [_spec(key, shape, key == name, fingerprints or {}) for key, shape in shapes.items()],
+        [
+            _spec(key, shape, key == name, (fingerprints or {}).get(key, f"{key}-1"), key in random)
+            for key, shape in shapes.items()
+        ],
         tokens,
         quarantined,
     )
@@ -101,14 +106,13 @@ def _teacher(student: Tensor, shape: TokenShape, world: torch.Generator) -> Tens
 
 
 def _spec(
-    name: str, shape: TokenShape, is_student: bool, fingerprints: Mapping[str, str]
+    name: str, shape: TokenShape, is_student: bool, fingerprint: str, random: bool
 ) -> ArraySpec:
-    weights = {
-        "source": f"folder of {name}",
-        "fingerprint": fingerprints.get(name, f"{name}-1"),
-        "random": False,
+    """Say of a backbone what extraction says of one."""
+    provenance = {
+        "role": "student" if is_student else "teacher",
+        "weights": {"source": f"folder of {name}", "fingerprint": fingerprint, "random": random},
     }
-    provenance = {"role": "student" if is_student else "teacher", "weights": weights}
     return ArraySpec(name, shape.time, shape.space, shape.dim, provenance=provenance)
 
 

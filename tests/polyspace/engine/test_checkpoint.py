@@ -8,8 +8,9 @@ import torch
 from polyspace.engine import checkpoint
 from polyspace.errors import CheckpointError
 
+WEIGHT = torch.arange(6.0).reshape(2, 3)
 CONTENT = {
-    "state": {"weight": torch.arange(6.0).reshape(2, 3)},
+    "state": {"weight": WEIGHT},
     "scores": {"r2": 0.5},
     "names": ["a", "b"],
     "nothing": None,
@@ -23,8 +24,12 @@ def path(tmp_path):
 
 def test_what_was_saved_is_loaded(path):
     loaded = checkpoint.load(path, "fusion")
-    assert torch.equal(loaded["state"]["weight"], CONTENT["state"]["weight"])
-    assert [loaded[key] for key in ("scores", "names", "nothing")] == [{"r2": 0.5}, ["a", "b"], None]
+    assert torch.equal(loaded["state"]["weight"], WEIGHT)
+    assert [loaded[key] for key in ("scores", "names", "nothing")] == [
+        {"r2": 0.5},
+        ["a", "b"],
+        None,
+    ]
 
 
 def test_anyone_can_load_it_without_trusting_it(path):

@@ -8,7 +8,7 @@ from torch import nn
 from polyspace.engine.loop import train
 from polyspace.engine.workload import Workload
 from polyspace.errors import DivergedError
-from polyspace.precision import resolve
+from polyspace.precision import PrecisionName, resolve
 from polyspace.seeding import generator
 
 CPU = torch.device("cpu")
@@ -53,7 +53,7 @@ class Regression:
         return {"error": float((self.model(self.x) - self.y).square().mean())}
 
 
-def follow(workload, *, epochs=30, lr=0.1, compute="fp32"):
+def follow(workload, *, epochs=30, lr=0.1, compute: PrecisionName = "fp32"):
     return train(
         workload,
         epochs=epochs,

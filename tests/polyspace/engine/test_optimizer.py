@@ -87,7 +87,7 @@ def test_skipped_steps_in_a_row_end_the_run_when_patience_does():
     for expected in (1, 2):
         assert taken.step((model(torch.ones(1, 2)) * float("nan")).sum(), lr=0.1)
         assert taken.skipped_in_row == expected
-    with pytest.raises(DivergedError, match="3 steps in a row .* lower --lr"):
+    with pytest.raises(DivergedError, match=r"3 steps in a row .* lower --lr"):
         taken.step((model(torch.ones(1, 2)) * float("nan")).sum(), lr=0.1)
 
 

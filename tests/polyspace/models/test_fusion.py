@@ -67,7 +67,9 @@ def test_an_untrained_fusion_can_learn_to_listen():
     model = fusion()
     model(draw(STUDENT), translated()).logits.square().sum().backward()
     for name in TEACHERS:
-        assert model.get_parameter(f"gates.{name}.up.weight").grad.abs().max() > 0
+        gradient = model.get_parameter(f"gates.{name}.up.weight").grad
+        assert gradient is not None
+        assert gradient.any()
 
 
 def test_gates_lie_between_0_and_1_on_the_students_grid():

@@ -82,7 +82,7 @@ def test_silent_error_6_a_clip_never_depends_on_its_batch(time, space):
 def test_a_grid_that_is_not_square_keeps_its_places_but_cannot_get_other_ones():
     tokens = random(space=6)
     assert resample(tokens, time=2, space=6).shape == (2, 2, 6, 3)
-    with pytest.raises(ConfigError, match="6 tokens is not square.*--spatial 1 or 2"):
+    with pytest.raises(ConfigError, match=r"6 tokens is not square.*--spatial 1 or 2"):
         resample(tokens, time=4, space=4)
     with pytest.raises(ConfigError, match="8 tokens is not square"):
         resample(random(), time=4, space=8)

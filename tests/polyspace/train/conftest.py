@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.support.stores import make_store
 
 from polyspace.train import train_converter, train_fusion
 from polyspace.train.sources import StoredClips
 from polyspace.train.train_converter import ConverterConfig
 from polyspace.train.train_fusion import FusionConfig
+from tests.support.stores import make_store
 
 CPU = torch.device("cpu")
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from tests.support.stores import make_store
 
 from polyspace.errors import PolySpaceError
 from polyspace.train.batches import divide, in_order, shuffled
 from polyspace.train.sources import StoredClips
+from tests.support.stores import make_store
 
 ROWS = np.arange(3, 20)
 
@@ -64,7 +64,9 @@ def test_a_clip_that_was_quarantined_is_on_neither_side_and_moves_no_other(tmp_p
     )
     rows = clips.rows(("stu",))
     assert rows.tolist() == list(range(67))
-    some, every = (divide(c, r, share=0.2, seed=0) for c, r in ((clips, rows), (train, _all(train))))
+    some, every = (
+        divide(c, r, share=0.2, seed=0) for c, r in ((clips, rows), (train, _all(train)))
+    )
     assert some.held.tolist() == [row for row in every.held if row < 67]
 
 

@@ -1,11 +1,11 @@
 import pytest
 import torch
-from tests.conformance import WorkloadConformance
 
 from polyspace.models.converters import ConverterSpec, Translator
 from polyspace.train import fit
 from polyspace.train.batches import divide
 from polyspace.train.converter_workload import ConverterWorkload
+from tests.conformance import WorkloadConformance
 
 
 class TestConverterWorkload(WorkloadConformance):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from polyspace.models.converters import ConverterSpec, Translator
+from polyspace.models.converters import ConverterKind, ConverterSpec, Translator
 from polyspace.train import fit
 from polyspace.train.batches import divide
 
@@ -12,7 +12,7 @@ def division(train):
     return divide(train, train.rows(("stu", "flow", "look")), share=0.2, seed=0)
 
 
-def translator(clips, *, kind="ridge", reach=0):
+def translator(clips, *, kind: ConverterKind = "ridge", reach=0):
     torch.manual_seed(0)
     specs = {
         name: ConverterSpec(
@@ -108,4 +108,3 @@ class _Spoiled:
         values = self._clips.tokens(backbone, rows)
         values[torch.from_numpy(np.isin(rows, self._rows))] = 1e4
         return values
-

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from tests.conformance import WorkloadConformance
 
 from polyspace.engine import checkpoint
 from polyspace.models.converters import Translator
@@ -10,6 +9,7 @@ from polyspace.models.heads import pool
 from polyspace.train.batches import divide
 from polyspace.train.fusion_training import FusionSettings, make
 from polyspace.train.fusion_workload import predict, translated
+from tests.conformance import WorkloadConformance
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@ import json
 
 import pytest
 import torch
-from tests.support.stores import make_store
 
 from polyspace.errors import StoreError
 from polyspace.precision import resolve
 from polyspace.train.provenance import check_weights, of_run
 from polyspace.train.sources import StoredClips
+from tests.support.stores import make_store
 
 CPU = torch.device("cpu")
 

@@ -46,7 +46,7 @@ def test_a_view_is_asked_for_each_batch_of_rows_once(tmp_path):
     before = len(asked)
     recalled(np.arange(130))
     assert len(asked) == before
-    assert sorted(sum(asked[1:], [])) == list(range(130))
+    assert sorted(row for rows in asked[1:] for row in rows) == list(range(130))
 
 
 def test_no_teachers_are_recalled_as_none(tmp_path):

@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.support.stores import make_store
 
 from polyspace.errors import LabelError, StoreError
 from polyspace.models.grids import TokenShape
 from polyspace.train.sources import Clips, StoredClips, class_names
+from tests.support.stores import make_store
 
 CPU = torch.device("cpu")
 
@@ -72,7 +72,7 @@ def test_silent_error_14_the_test_split_is_never_taken_for_the_training_split(fe
 def test_of_several_data_sets_one_must_be_named(tmp_path):
     for dataset in ("one", "two"):
         make_store(tmp_path, "train", dataset=dataset, clips=16)
-    with pytest.raises(StoreError, match="one_train.zarr, two_train.zarr: say which"):
+    with pytest.raises(StoreError, match=r"one_train\.zarr, two_train\.zarr: say which"):
         find(tmp_path)
     assert find(tmp_path, dataset="two").dataset == "two"
 

@@ -1,10 +1,10 @@
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tests.support.stores import make_store
 
 from polyspace import console
 from polyspace.engine import checkpoint
@@ -12,6 +12,7 @@ from polyspace.errors import ConfigError, PrecisionError, StoreError
 from polyspace.models.converters import Translator
 from polyspace.train import train_converter
 from polyspace.train.train_converter import ConverterConfig
+from tests.support.stores import make_store
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def test_dimensions_that_do_not_are_refused(
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"features": "/nowhere"}, StoreError, r"no feature store .*there is no such folder"),
+        ({"features": Path("/nowhere")}, StoreError, r"no feature store .*there is no such folder"),
         ({"dataset": "ucf101"}, StoreError, r"no feature store ucf101_train.zarr"),
         ({"split": "validation"}, StoreError, r"no feature store \*_validation.zarr"),
         ({"teachers": ("depth",)}, StoreError, r"not depth: add it with"),
@@ -160,8 +161,9 @@ def test_dimensions_that_do_not_are_refused(
 def test_what_cannot_be_trained_on_is_refused_in_one_line(
     features, converter_settings, tmp_path, changes, error, message
 ):
+    config = converter_settings(**{"features": features, "save_dir": tmp_path} | changes)
     with pytest.raises(error, match=message) as refused:
-        next(train_converter.run(converter_settings(features, tmp_path, **changes)))
+        next(train_converter.run(config))
     assert "\n" not in str(refused.value)
     assert not list(tmp_path.glob("*.pt"))
 

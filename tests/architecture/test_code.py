@@ -1,0 +1,51 @@
+"""Habits that keep the code safe, held by reading it."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.readme_tree import ROOT
+
+MODULES = sorted(
+    path for top in ("polyspace", "tasks", "flows") for path in (ROOT / top).rglob("*.py")
+)
+LONGEST = 60
+"""Lines of the longest function; a ratchet: lower it when you can."""
+
+
+def calls(path: Path) -> Iterator[tuple[str, dict[str, ast.expr]]]:
+    """Give every call as dotted name and keywords."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), {k.arg: k.value for k in node.keywords if k.arg}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_is_read_that_can_execute_code(path: Path):
+    for name, keywords in calls(path):
+        if name == "torch.load":
+            assert ast.unparse(keywords["weights_only"]) == "True"
+        if name in ("np.load", "numpy.load", "np.savez"):
+            assert ast.unparse(keywords["allow_pickle"]) == "False"
+        assert name.split(".")[0] not in ("pickle", "dill", "joblib"), name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_functions_can_be_read_without_scrolling(path: Path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef) and node.end_lineno:
+            assert node.end_lineno - node.lineno < LONGEST, f"{node.name} is too long"
+
+
+def test_packages_hold_one_sentence_and_no_code():
+    for path in MODULES:
+        if path.name == "__init__.py":
+            assert len(ast.parse(path.read_text()).body) == 1, path
+
+
+def test_mlflow_is_imported_in_one_file():
+    users = {path for path in MODULES if "import mlflow" in path.read_text()}
+    users |= {path for path in MODULES if "from mlflow" in path.read_text()}
+    assert {str(path.relative_to(ROOT)) for path in users} == {"tasks/tracking.py"}
