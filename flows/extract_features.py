@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from polyspace.data.featurize import FeaturizeConfig
 from prefect import flow
 
 from polyspace import console
+from polyspace.data.featurize import FeaturizeConfig
 from tasks import features
 
 

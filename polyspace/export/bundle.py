@@ -24,8 +24,7 @@ from polyspace.errors import CheckpointError
 from polyspace.export import proof
 from polyspace.export.cast import cast, describe
 from polyspace.files import sha256_file, write_atomically
-from polyspace.models.converters import Translator
-from polyspace.models.fusion import Distilled, Fusion
+from polyspace.models.fusion import Distilled
 from polyspace.precision import StorageType, to_compute
 from polyspace.store.reader import FeatureStore, find_store
 
@@ -64,7 +63,7 @@ def run(config: ExportConfig) -> Generator[Progress, None, Path]:
     yield Progress(0, 3, "casting")
     converters = checkpoint.load(config.converters, "converters")
     fusion = checkpoint.load(config.fusion, "fusion")
-    source = _join(converters, fusion)
+    source = Distilled.from_records(converters, fusion)
     store = FeatureStore.open(find_store(config.features, config.dataset, config.split))
     partial = config.out.with_name(f"{config.out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -124,13 +123,6 @@ def main(config: ExportConfig) -> None:
         f"{found['top1_source']:.1%} before, {found['top1_export']:.1%} after on {found['clips']} "
         f"held-out clips; {found['agreement']:.1%} of the answers are the same"
     )
-
-
-def _join(converters: Mapping[str, Any], fusion: Mapping[str, Any]) -> Distilled:
-    """Put the two checkpoints together to what runs at inference."""
-    head = Fusion.from_record(fusion)
-    translator = Translator.from_record(converters).only(tuple(head.spec.teachers))
-    return Distilled(translator, head).eval()
 
 
 def _write(

@@ -5,6 +5,7 @@ neighbours beside each token, maps, and (for whoever wants the teacher's own spa
 teacher's standardisation. Everything but the map is fitted on training clips and frozen.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
@@ -148,6 +149,14 @@ class Translator(nn.Module):
         for name in teachers:
             chosen.converters[name] = self[name]
         return chosen
+
+    def fingerprint(self) -> str:
+        """Give the sha256 of all weights and measured statistics, hexadecimal."""
+        digest = hashlib.sha256()
+        for name, values in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(values.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def record(self) -> dict[str, Any]:
         """Give what `from_record` needs, as plain values and tensors."""

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from polyspace.config import Config
+from polyspace.errors import CheckpointError
 from polyspace.models.converters import ConverterSpec, Translator
 from polyspace.models.grids import TokenShape, resample
 from polyspace.models.heads import Head
@@ -138,6 +139,23 @@ class Distilled(nn.Module):
         """Translate, fuse and classify one batch of the student's tokens."""
         student = self.translator.student(tokens)
         return self.fusion(student, self.translator(student))
+
+    @classmethod
+    def from_records(cls, converters: Mapping[str, Any], fusion: Mapping[str, Any]) -> "Distilled":
+        """Join what two checkpoints hold, for inference.
+
+        Raises:
+            CheckpointError: The fusion was trained on the translations of other converters.
+        """
+        head = Fusion.from_record(fusion)
+        trained = Translator.from_record(converters)
+        missing = [name for name in head.spec.teachers if name not in trained.specs]
+        if missing or trained.only(tuple(head.spec.teachers)).fingerprint() != fusion["converters"]:
+            raise CheckpointError(
+                "the fusion was trained on the translations of other converters than these: give "
+                "the converters checkpoint that train_fusion was given, or train the fusion again"
+            )
+        return cls(trained.only(tuple(head.spec.teachers)), head).eval()
 
     def specs(self) -> dict[str, Any]:
         """Give what `from_specs` needs, as plain JSON values."""

@@ -8,6 +8,7 @@ from jaxtyping import Int64
 from numpy import ndarray
 
 from polyspace.data.splits import hold_out
+from polyspace.errors import DatasetError
 from polyspace.seeding import generator
 from polyspace.train.sources import Clips
 
@@ -21,8 +22,17 @@ class Division:
 
 
 def divide(clips: Clips, rows: Int64[ndarray, " row"], *, share: float, seed: int) -> Division:
-    """Keep whole groups back from training, for selection."""
+    """Keep whole groups back from training, for selection.
+
+    Raises:
+        DatasetError: There are not enough groups to have some on either side.
+    """
     kept = hold_out(clips.groups, clips.labels.tolist(), share=share, seed=seed)[rows]
+    if kept.all() or not kept.any():
+        raise DatasetError(
+            f"{clips.dataset} {clips.split}: {len(rows)} clips of {len(set(clips.groups))} groups "
+            f"leave nothing to select on; give some class two groups (source videos) or more"
+        )
     return Division(fit=rows[~kept], held=rows[kept])
 
 

@@ -17,8 +17,7 @@ from polyspace.engine import checkpoint
 from polyspace.errors import ConfigError
 from polyspace.files import write_atomically
 from polyspace.metrics import classification
-from polyspace.models.converters import Translator
-from polyspace.models.fusion import Fusion, FusionSpec
+from polyspace.models.fusion import Distilled, FusionSpec
 from polyspace.models.normalizers import Standardizer
 from polyspace.train import fit, provenance
 from polyspace.train.batches import divide
@@ -109,18 +108,15 @@ def _fused(config: EvalDownstreamConfig, clips: StoredClips, rows: Rows) -> Pred
     trained = checkpoint.load(config.fusion, "fusion")
     for record, what in ((converters, "converters"), (trained, "fusion")):
         provenance.check_weights(record["provenance"], clips, config.student, what)
-    fusion = Fusion.from_record(trained).to(clips.device)
-    teachers, classes = tuple(fusion.spec.teachers), len(fusion.spec.class_names)
-    if config.teachers and set(config.teachers) != set(teachers):
-        raise ConfigError(
-            f"{config.fusion} fuses {' '.join(teachers)}, not {' '.join(config.teachers)}: "
-            f"mend --teachers"
-        )
+    model = Distilled.from_records(converters, trained).to(clips.device)
+    classes = len(model.fusion.spec.class_names)
+    if config.teachers:
+        provenance.check_teachers(model.fusion.spec.teachers, config.teachers, config.fusion)
     if config.classes not in (None, classes):
         raise ConfigError(f"{config.fusion} knows {classes} classes, not {config.classes}")
     class_names(clips, classes)
-    translator = Translator.from_record(converters).only(teachers).to(clips.device)
-    return predict(fusion, translated(clips, translator), rows, batch=config.batch)
+    inputs = translated(clips, model.translator)
+    return predict(model.fusion, inputs, rows, batch=config.batch)
 
 
 def _student_alone(

@@ -16,8 +16,7 @@ from polyspace import console, precision
 from polyspace.config import Config
 from polyspace.data.progress import Progress
 from polyspace.engine import checkpoint
-from polyspace.models.converters import Translator
-from polyspace.models.fusion import Fusion
+from polyspace.models.fusion import Distilled
 from polyspace.precision import DeviceName
 from polyspace.train import evidence, provenance
 from polyspace.train.batches import divide
@@ -26,7 +25,7 @@ from polyspace.train.evidence import Scored, Subject
 from polyspace.train.fusion_training import FusionSettings, best_of, make
 from polyspace.train.fusion_workload import predict, translated
 from polyspace.train.recall import recall
-from polyspace.train.sources import StoredClips
+from polyspace.train.sources import StoredClips, class_names
 from polyspace.train.translation import quality
 
 
@@ -56,7 +55,7 @@ class EvaluateConfig(Config):
     device: DeviceName = "auto"
     """Where to compute."""
     seed: int = 0
-    """Decides baselines' weights and the bootstrap."""
+    """Decides untrained converters and the bootstrap; baselines train with the fusion's seed."""
 
 
 def run(config: EvaluateConfig) -> Generator[Progress, None, Path]:
@@ -105,10 +104,15 @@ def _open(config: EvaluateConfig) -> Subject:
             provenance.check_weights(converters["provenance"], clips, name, "converters")
     trained_with = fusion["provenance"]["config"]
     names = FusionSettings.model_fields
-    translator = Translator.from_record(converters).only(config.teachers)
+    model = Distilled.from_records(converters, fusion).to(device)
+    provenance.check_teachers(model.fusion.spec.teachers, config.teachers, config.fusion)
+    class_names(test, len(model.fusion.spec.class_names))
+    settled = converters["provenance"]["config"]
+    rows = train.rows((config.student, *config.teachers))
     return Subject(
-        translator=translator.to(device).eval(),
-        fusion=Fusion.from_record(fusion).to(device).eval(),
+        translator=model.translator,
+        fusion=model.fusion,
+        fitted=divide(train, rows, share=settled["hold_out"], seed=settled["seed"]),
         settings=FusionSettings.model_validate({name: trained_with[name] for name in names}),
         train=train,
         test=test,
@@ -151,11 +155,8 @@ def _score(entry: Contender, subject: Subject) -> Scored:
 
 def _translation(subject: Subject, teacher: str) -> dict[str, dict[str, float]]:
     """Measure one teacher's converter beside the closed-form ones."""
-    rows = subject.train.rows(subject.backbones)
-    settings = subject.settings
-    division = divide(subject.train, rows, share=settings.hold_out, seed=settings.seed)
     measured = quality(
-        subject.translator, teacher, subject.train, division, subject.test, subject.rows
+        subject.translator, teacher, subject.train, subject.fitted, subject.test, subject.rows
     )
     return {kind: asdict(alignment) for kind, alignment in measured.items()}
 

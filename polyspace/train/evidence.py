@@ -21,7 +21,7 @@ from polyspace.models.converters import Translator
 from polyspace.models.fusion import Fusion
 from polyspace.models.heads import pool
 from polyspace.train import fit
-from polyspace.train.batches import in_order
+from polyspace.train.batches import Division, in_order
 from polyspace.train.contenders import Kind
 from polyspace.train.fusion_training import FusionSettings
 from polyspace.train.fusion_workload import Predictions, Rows
@@ -37,6 +37,8 @@ class Subject:
 
     translator: Translator
     fusion: Fusion
+    fitted: Division
+    """The training rows that the converters were fitted on, and those that selected."""
     settings: FusionSettings
     """How the fusion was trained, and so how everything beside it is."""
     train: StoredClips

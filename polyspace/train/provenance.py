@@ -1,11 +1,12 @@
 """What a checkpoint says of its making, and the check that it meets the same features again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from polyspace.config import Config
-from polyspace.errors import StoreError
+from polyspace.errors import ConfigError, StoreError
 from polyspace.precision import Precision
 from polyspace.train.sources import Clips
 
@@ -41,3 +42,13 @@ def check_weights(provenance: Mapping[str, Any], clips: Clips, backbone: str, wh
             f"{what} were trained on {backbone} from {theirs['source']}, but these features are of "
             f"{mine['source']}: extract again with the same weights, or train {what} again"
         )
+
+
+def check_teachers(fused: Iterable[str], asked: Iterable[str], path: Path) -> None:
+    """Refuse other teachers than a fusion was trained with.
+
+    Raises:
+        ConfigError: They differ; the message lists both.
+    """
+    if set(fused) != set(asked):
+        raise ConfigError(f"{path} fuses {' '.join(fused)}, not {' '.join(asked)}: mend --teachers")

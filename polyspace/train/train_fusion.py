@@ -12,6 +12,7 @@ from polyspace.console import Advance
 from polyspace.engine import checkpoint
 from polyspace.engine.curves import Curves
 from polyspace.engine.selection import Best
+from polyspace.errors import ConfigError
 from polyspace.models.converters import Translator
 from polyspace.models.fusion import Fusion, FusionSpec
 from polyspace.train import provenance
@@ -56,12 +57,20 @@ def run(config: FusionConfig) -> Generator[Advance, None, Path]:
     types = precision.resolve(compute, device)
     trained = checkpoint.load(config.converters, "converters")
     translator = Translator.from_record(trained).only(config.teachers)
+    if config.student != translator.student_name:
+        raise ConfigError(
+            f"{config.converters} translates from {translator.student_name}, not from "
+            f"{config.student}: mend --student, or train converters for it"
+        )
     clips = yield from open_clips(
         config, split=config.split, device=device, scratch=config.save_dir / "features"
     )
     answer_fp16(config, clips)
     provenance.check_weights(trained["provenance"], clips, config.student, "converters")
-    record = provenance.of_run(config, clips, (config.student,), types)
+    record = {
+        "converters": translator.fingerprint(),
+        "provenance": provenance.of_run(config, clips, (config.student,), types),
+    }
     curves, best = Curves(), Best()
     with TemporaryDirectory() as folder:
         workload = _workload(translator.to(device), clips, config, Path(folder))
@@ -107,7 +116,7 @@ def _workload(
 def _save(
     path: Path, fusion: Fusion, record: Mapping[str, Any], scores: Mapping[str, float]
 ) -> Path:
-    content = {**fusion.record(), "scores": dict(scores), "provenance": dict(record)}
+    content = {**fusion.record(), "scores": dict(scores), **record}
     return checkpoint.save(path, "fusion", content)
 
 

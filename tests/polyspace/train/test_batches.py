@@ -70,11 +70,6 @@ def test_a_clip_that_was_quarantined_is_on_neither_side_and_moves_no_other(tmp_p
     assert some.held.tolist() == [row for row in every.held if row < 67]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="divide() gives an empty hold-out where every class has one group; what follows ends in "
-    "ZeroDivisionError (converters) or torch.cat of nothing (fusion) instead of one line",
-)
 def test_clips_of_which_none_can_be_held_back_are_refused(tmp_path, train):
     path = make_store(tmp_path, "train", clips=9, groups=3)
     clips = StoredClips.find(path, dataset="toy", split="train", device=train.device)

@@ -206,19 +206,10 @@ def test_test_features_of_other_weights_are_refused(settings, tmp_path):
     refused(settings(tmp_path, features=folder), StoreError, "converters were trained on look")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a fusion of flow and look evaluated with --teachers flow ends in KeyError: 'look'",
-)
 def test_fewer_teachers_than_were_fused_are_refused(settings, tmp_path):
     refused(settings(tmp_path, teachers=("flow",)), PolySpaceError, "look")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="nothing ties a fusion to the converters that it was trained on: other converters of "
-    "the same shapes are taken, and the method's row is silently wrong",
-)
 def test_converters_that_the_fusion_was_not_trained_on_are_refused(
     settings, features, converter_settings, tmp_path, finish
 ):
@@ -227,10 +218,6 @@ def test_converters_that_the_fusion_was_not_trained_on_are_refused(
     refused(settings(tmp_path, converters=path), PolySpaceError, "converters")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a fusion of two classes meets labels of three: IndexError instead of LabelError",
-)
 def test_test_labels_outside_the_fusions_classes_are_refused(
     settings, fusion_settings, converters, tmp_path, finish
 ):
@@ -249,14 +236,7 @@ def test_test_labels_outside_the_fusions_classes_are_refused(
     "seed",
     [
         0,
-        pytest.param(
-            1,
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="closed-form converters are solved on the division by the fusion's seed and "
-                "hold_out, not on the rows that the converters were fitted on",
-            ),
-        ),
+        1,
     ],
     ids=["the fusion's seed", "another seed"],
 )
