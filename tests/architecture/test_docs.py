@@ -45,13 +45,13 @@ def config_of(module: str) -> type[Config]:
     spec = find_spec(module)
     assert spec is not None, f"there is no {module}"
     assert spec.origin is not None, f"{module} is a package"
-    calls = [n for n in ast.walk(ast.parse(Path(spec.origin).read_text())) if _is_run(n)]
-    assert calls, f"{module} can't be run"
-    return getattr(import_module(module), ast.unparse(calls[0].args[0]))
-
-
-def _is_run(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and ast.unparse(node.func) == "console.run"
+    names = [
+        ast.unparse(node.args[0])
+        for node in ast.walk(ast.parse(Path(spec.origin).read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "console.run"
+    ]
+    assert names, f"{module} can't be run"
+    return getattr(import_module(module), names[0])
 
 
 def test_there_are_commands_to_try():
