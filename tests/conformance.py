@@ -1,9 +1,9 @@
 """What every workload must be able to do under the one training loop.
 
-A workload's tests subclass `WorkloadConformance` and say how a fresh one is made.
+A workload's tests subclass `WorkloadConformance` and give the fixture `fresh`, a function that
+makes an untrained workload; pytest names the fixture where it is missing.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,16 +17,12 @@ CPU = torch.device("cpu")
 
 
 class WorkloadConformance:
-    """The subclass gives the fixture `fresh`: a function that makes an untrained workload."""
+    """What each subclass is tested for."""
 
     epochs = 4
     lr = 3e-3
     bf16_tolerance = 0.05
     """Largest relative difference between the last epoch's mean losses in bf16 and in fp32."""
-
-    @pytest.fixture
-    def fresh(self) -> Callable[[], Workload[Any, Any]]:
-        raise NotImplementedError("say how a fresh workload is made")
 
     def test_it_is_a_workload(self, fresh):
         assert isinstance(fresh(), Workload)

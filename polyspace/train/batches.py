@@ -10,7 +10,7 @@ from numpy import ndarray
 from polyspace.data.splits import hold_out
 from polyspace.errors import DatasetError
 from polyspace.seeding import generator
-from polyspace.train.sources import Clips
+from polyspace.train.sources import StoredClips
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,9 @@ class Division:
     held: Int64[ndarray, " held"]
 
 
-def divide(clips: Clips, rows: Int64[ndarray, " row"], *, share: float, seed: int) -> Division:
+def divide(
+    clips: StoredClips, rows: Int64[ndarray, " row"], *, share: float, seed: int
+) -> Division:
     """Keep whole groups back from training, for selection.
 
     Raises:

@@ -16,10 +16,10 @@ from polyspace.models.fusion import Fusion, FusionSpec
 from polyspace.models.grids import TokenShape
 from polyspace.seeding import derive
 from polyspace.train.fusion_workload import Inputs, Rows, translated
-from polyspace.train.sources import Clips
+from polyspace.train.sources import StoredClips
 
 Kind = Literal["method", "baseline", "control", "upper bound"]
-View = Callable[[Clips], Callable[[Rows], Inputs]]
+View = Callable[[StoredClips], Callable[[Rows], Inputs]]
 """What a contender sees of clips: of the training split's as of the test split's."""
 
 
@@ -65,7 +65,7 @@ def contenders(
 
 
 def _student(translator: Translator, spec: FusionSpec) -> Contender:
-    def view(clips: Clips) -> Callable[[Rows], Inputs]:
+    def view(clips: StoredClips) -> Callable[[Rows], Inputs]:
         return lambda rows: Inputs(_base(translator, clips, rows), {})
 
     words = "the student's tokens alone, under the same classifier"
@@ -88,7 +88,7 @@ def _equal_parameters(translator: Translator, spec: FusionSpec) -> Contender:
 def _self_residual(translator: Translator, spec: FusionSpec) -> Contender:
     """Let the student through a gate of its own, where the teachers' translations would be."""
 
-    def view(clips: Clips) -> Callable[[Rows], Inputs]:
+    def view(clips: StoredClips) -> Callable[[Rows], Inputs]:
         def inputs(rows: Rows) -> Inputs:
             base = _base(translator, clips, rows)
             return Inputs(base, {"student": base})
@@ -101,7 +101,7 @@ def _self_residual(translator: Translator, spec: FusionSpec) -> Contender:
 
 
 def _mean_predictor(translator: Translator, spec: FusionSpec) -> Contender:
-    def view(clips: Clips) -> Callable[[Rows], Inputs]:
+    def view(clips: StoredClips) -> Callable[[Rows], Inputs]:
         def inputs(rows: Rows) -> Inputs:
             base = _base(translator, clips, rows)
             means = {name: _means(base, shape) for name, shape in spec.teachers.items()}
@@ -136,10 +136,10 @@ def _alone(
     """Give the teacher's true tokens, and their translations, each under the same classifier."""
     converter = translator[teacher]
 
-    def true(clips: Clips) -> Callable[[Rows], Inputs]:
+    def true(clips: StoredClips) -> Callable[[Rows], Inputs]:
         return lambda rows: Inputs(converter.teacher(clips.tokens(teacher, rows)), {})
 
-    def said(clips: Clips) -> Callable[[Rows], Inputs]:
+    def said(clips: StoredClips) -> Callable[[Rows], Inputs]:
         return lambda rows: Inputs(converter(_base(translator, clips, rows)), {})
 
     own = _without_teachers(spec, shape)
@@ -157,7 +157,7 @@ def _alone(
 
 
 def _true_teachers(translator: Translator, spec: FusionSpec) -> Contender:
-    def view(clips: Clips) -> Callable[[Rows], Inputs]:
+    def view(clips: StoredClips) -> Callable[[Rows], Inputs]:
         def inputs(rows: Rows) -> Inputs:
             true = {
                 name: translator[name].teacher(clips.tokens(name, rows)) for name in spec.teachers
@@ -170,7 +170,7 @@ def _true_teachers(translator: Translator, spec: FusionSpec) -> Contender:
     return Contender("true_teachers", "upper bound", words, spec, view)
 
 
-def _base(translator: Translator, clips: Clips, rows: Rows) -> Tensor:
+def _base(translator: Translator, clips: StoredClips, rows: Rows) -> Tensor:
     return translator.student(clips.tokens(translator.student_name, rows))
 
 

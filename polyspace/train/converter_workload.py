@@ -12,7 +12,7 @@ from polyspace import losses
 from polyspace.models.converters import Translator
 from polyspace.train.batches import Division, in_order, shuffled
 from polyspace.train.fit import BATCH, target
-from polyspace.train.sources import Clips
+from polyspace.train.sources import StoredClips
 
 Translations = Mapping[str, Float[Tensor, "clip _ _ _"]]
 
@@ -32,7 +32,13 @@ class ConverterWorkload:
     """All teachers side by side: they share batches, but no weights and no loss."""
 
     def __init__(
-        self, translator: Translator, clips: Clips, division: Division, *, batch: int, seed: int
+        self,
+        translator: Translator,
+        clips: StoredClips,
+        division: Division,
+        *,
+        batch: int,
+        seed: int,
     ) -> None:
         self.model, self.clips, self.division = translator, clips, division
         self.batch, self.seed = batch, seed

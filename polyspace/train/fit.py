@@ -12,7 +12,7 @@ from polyspace.models.closed_form import Affine, Moments, Pair
 from polyspace.models.converters import Converter, ConverterKind, Translator
 from polyspace.models.normalizers import Standardizer, measure
 from polyspace.train.batches import Division, in_order
-from polyspace.train.sources import Clips
+from polyspace.train.sources import StoredClips
 
 BATCH = 64
 """Clips that are in memory at a time."""
@@ -34,13 +34,13 @@ class Fit:
         return closed_form.ridge(self.fit, self.held)
 
 
-def standardizer(clips: Clips, backbone: str, rows: Int64[ndarray, " row"]) -> Standardizer:
+def standardizer(clips: StoredClips, backbone: str, rows: Int64[ndarray, " row"]) -> Standardizer:
     """Measure a backbone's tokens on some rows."""
     batches = (clips.tokens(backbone, part).cpu() for part in in_order(rows, BATCH))
     return Standardizer.of(measure(batches))
 
 
-def start(translator: Translator, clips: Clips, division: Division) -> None:
+def start(translator: Translator, clips: StoredClips, division: Division) -> None:
     """Measure all standardizers and solve every converter's map."""
     student = standardizer(clips, translator.student_name, division.fit)
     translator.student.load_state_dict(student.state_dict())
@@ -51,7 +51,7 @@ def start(translator: Translator, clips: Clips, division: Division) -> None:
         converter.map.start_at(moments(translator, teacher, clips, division).solve(spec.kind))
 
 
-def moments(translator: Translator, teacher: str, clips: Clips, division: Division) -> Fit:
+def moments(translator: Translator, teacher: str, clips: StoredClips, division: Division) -> Fit:
     """Collect the moments of one converter on both parts of the split, in one pass over each."""
     converter = translator[teacher]
     spec = converter.spec
@@ -65,7 +65,7 @@ def moments(translator: Translator, teacher: str, clips: Clips, division: Divisi
 
 
 def pairs(
-    translator: Translator, teacher: str, clips: Clips, rows: Int64[ndarray, " row"]
+    translator: Translator, teacher: str, clips: StoredClips, rows: Int64[ndarray, " row"]
 ) -> Iterator[Pair]:
     """Give a converter's inputs and standardised targets, batch by batch."""
     converter = translator[teacher]
@@ -75,7 +75,7 @@ def pairs(
 
 
 def target(
-    converter: Converter, clips: Clips, teacher: str, rows: Int64[ndarray, " clip"]
+    converter: Converter, clips: StoredClips, teacher: str, rows: Int64[ndarray, " clip"]
 ) -> Float[Tensor, "clip time space dim"]:
     """Give a teacher's true tokens in its standardised space."""
     return converter.teacher(clips.tokens(teacher, rows))

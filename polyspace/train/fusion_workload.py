@@ -12,7 +12,7 @@ from torch.nn import functional
 from polyspace.models.converters import Translator
 from polyspace.models.fusion import Fused, Fusion
 from polyspace.train.batches import Division, in_order, shuffled
-from polyspace.train.sources import Clips
+from polyspace.train.sources import StoredClips
 
 Rows = Int64[ndarray, " clip"]
 
@@ -40,7 +40,7 @@ class Batch:
     labels: Int64[Tensor, " clip"]
 
 
-def translated(clips: Clips, translator: Translator) -> Callable[[Rows], Inputs]:
+def translated(clips: StoredClips, translator: Translator) -> Callable[[Rows], Inputs]:
     """Give the inputs that a fusion has at inference: the student, and its translations."""
 
     def inputs(rows: Rows) -> Inputs:
@@ -57,7 +57,7 @@ class FusionWorkload:
         self,
         fusion: Fusion,
         inputs: Callable[[Rows], Inputs],
-        clips: Clips,
+        clips: StoredClips,
         division: Division,
         *,
         batch: int,

@@ -8,11 +8,11 @@ from typing import Any
 from polyspace.config import Config
 from polyspace.errors import ConfigError, StoreError
 from polyspace.precision import Precision
-from polyspace.train.sources import Clips
+from polyspace.train.sources import StoredClips
 
 
 def of_run(
-    config: Config, clips: Clips, backbones: Sequence[str], types: Precision
+    config: Config, clips: StoredClips, backbones: Sequence[str], types: Precision
 ) -> dict[str, Any]:
     """Record settings, data, weights and types of a run, as plain JSON values."""
     return {
@@ -26,7 +26,9 @@ def of_run(
     }
 
 
-def check_weights(provenance: Mapping[str, Any], clips: Clips, backbone: str, what: str) -> None:
+def check_weights(
+    provenance: Mapping[str, Any], clips: StoredClips, backbone: str, what: str
+) -> None:
     """Refuse features of other weights than a checkpoint was trained on.
 
     Raises:

@@ -1,8 +1,8 @@
-"""Where training gets tokens from: a feature store, or the student run on videos on the fly."""
+"""Where training gets tokens from: a feature store, which videos are turned into first."""
 
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated, Any
 
 import torch
 import tyro
@@ -21,40 +21,11 @@ from polyspace.models.grids import TokenShape
 from polyspace.store.reader import FeatureStore, find_store
 
 
-@runtime_checkable
-class Clips(Protocol):
-    """Labelled clips, and some backbones' tokens of them."""
-
-    dataset: str
-    split: str
-    class_names: tuple[str, ...]
-    ids: tuple[str, ...]
-    groups: tuple[str, ...]
-    labels: Int64[ndarray, " clip"]
-    fingerprint: str
-    """Of the content: features, or the videos that they are made of."""
-
-    def rows(self, backbones: tuple[str, ...]) -> Int64[ndarray, " row"]:
-        """Give the rows that all of these backbones can see."""
-        ...
-
-    def shape(self, backbone: str) -> TokenShape:
-        """Give the shape of one clip's tokens."""
-        ...
-
-    def weights(self, backbone: str) -> Mapping[str, Any]:
-        """Say where the backbone's weights came from: source, fingerprint, random."""
-        ...
-
-    def tokens(
-        self, backbone: str, rows: Int64[ndarray, " clip"]
-    ) -> Float32[Tensor, "clip time space dim"]:
-        """Give tokens on the device that training runs on."""
-        ...
-
-
 class StoredClips:
-    """Clips whose tokens lie in a feature store; memory does not grow with their number."""
+    """Labelled clips, and some backbones' tokens of them on the device that training runs on.
+
+    They are read from a feature store, so memory does not grow with their number.
+    """
 
     def __init__(self, store: FeatureStore, device: torch.device) -> None:
         self.store, self.device = store, device
@@ -165,7 +136,7 @@ def answer_fp16(settings: SourceSettings, clips: StoredClips) -> None:
         console.say(f"--features_fp16 is not needed: the store itself says {stored}")
 
 
-def class_names(clips: Clips, classes: int) -> tuple[str, ...]:
+def class_names(clips: StoredClips, classes: int) -> tuple[str, ...]:
     """Give as many class names as there are classes; ones that the data set lacks get numbers.
 
     Raises:

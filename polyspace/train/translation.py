@@ -10,12 +10,17 @@ from polyspace.models.converters import CLOSED_FORM, Translator
 from polyspace.train import fit
 from polyspace.train.batches import Division, in_order
 from polyspace.train.fusion_workload import Rows
-from polyspace.train.sources import Clips
+from polyspace.train.sources import StoredClips
 
 
 @torch.no_grad()
 def quality(
-    translator: Translator, teacher: str, train: Clips, division: Division, test: Clips, rows: Rows
+    translator: Translator,
+    teacher: str,
+    train: StoredClips,
+    division: Division,
+    test: StoredClips,
+    rows: Rows,
 ) -> dict[str, Alignment]:
     """Measure the trained converter and the closed-form ones on the test split, by kind.
 
@@ -35,13 +40,13 @@ def quality(
     return {**said, spec.kind: _measure(translator, teacher, test, rows)}
 
 
-def _measure(translator: Translator, teacher: str, clips: Clips, rows: Rows) -> Alignment:
+def _measure(translator: Translator, teacher: str, clips: StoredClips, rows: Rows) -> Alignment:
     own = translator.eval()[teacher].teacher
     return alignment.measure(_pairs(translator, teacher, clips, rows), own.mean, own.std)
 
 
 def _pairs(
-    translator: Translator, teacher: str, clips: Clips, rows: Rows
+    translator: Translator, teacher: str, clips: StoredClips, rows: Rows
 ) -> Iterator[alignment.Pair]:
     for part in in_order(rows, fit.BATCH):
         student = translator.student(clips.tokens(translator.student_name, part))
