@@ -5,6 +5,7 @@ import torch
 from polyspace.models.converters import ConverterKind, ConverterSpec, Translator
 from polyspace.train import fit
 from polyspace.train.batches import divide
+from polyspace.train.sources import StoredClips
 
 
 @pytest.fixture
@@ -95,16 +96,14 @@ def test_nothing_is_measured_on_held_out_clips(train, division):
         assert torch.equal(one.std, other.std)
 
 
-class _Spoiled:
+class _Spoiled(StoredClips):
     """Clips some of whose tokens are absurd."""
 
     def __init__(self, clips, rows):
-        self._clips, self._rows = clips, rows
-
-    def __getattr__(self, name):
-        return getattr(self._clips, name)
+        super().__init__(clips.store, clips.device)
+        self._rows = rows
 
     def tokens(self, backbone, rows):
-        values = self._clips.tokens(backbone, rows)
+        values = super().tokens(backbone, rows)
         values[torch.from_numpy(np.isin(rows, self._rows))] = 1e4
         return values
