@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int8
 from torch import Tensor
 
 from polyspace.errors import PrecisionError, StorageRangeError
@@ -18,8 +18,13 @@ from polyspace.errors import PrecisionError, StorageRangeError
 PrecisionName = Literal["fp32", "bf16", "fp16"]
 """fp32: as it is. bf16: bfloat16 autocast. fp16: float16 autocast and a gradient scaler."""
 
-StorageType = Literal["float16", "float32"]
-"""Types in which features and weights lie on disk."""
+StorageType = Literal["float16", "bfloat16", "float32"]
+"""Types in which weights and other plain values lie on disk."""
+
+FeatureType = Literal[StorageType, "scaled", "int8"]
+"""Types in which features lie on disk, each of which is a policy: float16 and bfloat16 refuse what
+they can't hold, scaled is float16 times a power of two and holds everything finite, int8 takes one
+byte a value at the price of an error that is measured (see `store.encoding`)."""
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 """auto: the GPU where there is one."""
@@ -29,7 +34,11 @@ COMPUTE_TYPES: dict[PrecisionName, torch.dtype] = {
     "bf16": torch.bfloat16,
     "fp16": torch.float16,
 }
-STORAGE_TYPES: dict[StorageType, torch.dtype] = {"float16": torch.float16, "float32": torch.float32}
+STORAGE_TYPES: dict[StorageType, torch.dtype] = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class Precision:
     """Type that matrix products run in."""
     reason: str
     """Why `compute` is what it is; goes into every run's record."""
-    storage: StorageType = "float16"
+    storage: FeatureType = "float16"
     """Type that features are stored in."""
     export: StorageType = "float16"
     """Type that exported weights are stored in."""
@@ -98,9 +107,20 @@ def choose(*, use_amp: bool, use_bf16: bool) -> PrecisionName:
     return "fp16" if use_amp else "bf16" if use_bf16 else "fp32"
 
 
-def to_compute(values: Float[Tensor, "*shape"], device: torch.device) -> Float32[Tensor, "*shape"]:
-    """Bring stored values to the device as float32, whatever type they were stored in."""
-    return values.to(device, non_blocking=True).to(torch.float32)
+def to_compute(
+    values: Float[Tensor, "*shape"] | Int8[Tensor, "*shape"],
+    device: torch.device,
+    scale: Float32[Tensor, "clip dim"] | None = None,
+) -> Float32[Tensor, "*shape"]:
+    """Bring stored values to the device as float32, whatever type they were stored in.
+
+    Args:
+        values: As they are stored; narrow types are widened after the copy to the device.
+        device: Where they shall be.
+        scale: What values of shape [clip time space dim] are multiplied by.
+    """
+    wide = values.to(device, non_blocking=True).to(torch.float32)
+    return wide if scale is None else wide * scale.to(device, non_blocking=True)[:, None, None, :]
 
 
 @dataclass(frozen=True)
@@ -152,12 +172,13 @@ def overflow_threshold(dtype: StorageType) -> float:
 def to_storage(values: Float[Tensor, "*shape"], dtype: StorageType) -> Float[Tensor, "*shape"]:
     """Round values to the type that they are stored in.
 
-    float16 keeps 11 significant bits; magnitudes up to 2**-25 become zero. Reading back is exact.
+    float16 keeps 11 significant bits, and magnitudes up to 2**-25 become zero; bfloat16 keeps 8,
+    and processors may take magnitudes below 2**-126 for zero. Reading back is exact.
 
     Raises:
         StorageRangeError: A value is not finite, or its magnitude rounds to infinity in the type.
 
-    Source: IEEE 754-2019, binary16.
+    Source: IEEE 754-2019, binary16; bfloat16 is the upper half of binary32.
     """
     if values.numel() == 0:
         return values.to(STORAGE_TYPES[dtype])

@@ -16,11 +16,11 @@ from polyspace import console
 from polyspace.config import Config
 from polyspace.data.datasets import motion, registry
 from polyspace.data.extraction import Extraction, Setup, Spatial, extract
-from polyspace.data.progress import Progress
 from polyspace.errors import ConfigError, UnknownNameError
 from polyspace.models.backbones import registry as backbones
 from polyspace.models.backbones.protocol import Backbone
-from polyspace.precision import DeviceName, StorageType, choose, device_named, resolve
+from polyspace.precision import DeviceName, FeatureType, choose, device_named, resolve
+from polyspace.progress import Progress
 from polyspace.store.reader import FeatureStore
 
 CLIPS_PER_CHUNK = 256
@@ -57,8 +57,9 @@ class FeaturizeConfig(Config):
     """Clips of a chunk at most, which is what a kill costs at worst. 0: 256."""
     fp16: bool = False
     """Store float16, which is the default anyway."""
-    storage: StorageType = "float16"
-    """Type that features are stored in."""
+    storage: FeatureType = "float16"
+    """Type that features are stored in. scaled: float16 times a power of two, which holds any
+    finite value; int8: one byte a value, with an error of up to half a step."""
     spatial: Spatial = "2"
     """Tokens along each side of the picture at each temporal position."""
     weights: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
@@ -145,7 +146,7 @@ def _remember(stage: Stage, last: dict[str, Extraction]) -> Stage:
 def _describe(store: FeatureStore, last: Extraction | None) -> None:
     """Say what a store holds, and what it doesn't."""
     coverage = store.coverage
-    size_bytes = sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file())
+    size_bytes = sum(map(store.size_bytes, store.backbones))
     speed = f", {last.clips_per_second:.1f} clips/s" if last else ", nothing was left to do"
     console.say(
         f"{store.path}: {coverage.done} of {coverage.clips} clips "

@@ -8,7 +8,11 @@ from torch import Tensor, nn
 from polyspace.errors import ExportError, StorageRangeError
 from polyspace.precision import StorageType, to_storage
 
-SHORT_NAMES: dict[StorageType, str] = {"float16": "fp16", "float32": "fp32"}
+SHORT_NAMES: dict[StorageType, str] = {
+    "float16": "fp16",
+    "bfloat16": "bf16",
+    "float32": "fp32",
+}
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from polyspace.precision import (
 )
 
 CPU = torch.device("cpu")
-TYPES = ("float16", "float32")
+TYPES = ("float16", "bfloat16", "float32")
 FINITE = arrays.arrays(
     np.float32,
     arrays.array_shapes(max_dims=3, max_side=5),
@@ -46,6 +46,20 @@ def test_float16_holds_a_value_nearly_or_it_is_refused_and_never_infinite(values
 
 
 @given(FINITE)
+def test_bfloat16_holds_a_value_nearly_or_it_is_refused_and_never_infinite(values):
+    tensor = torch.from_numpy(values)
+    if census(tensor, "bfloat16").overflow:
+        with pytest.raises(StorageRangeError):
+            to_storage(tensor, "bfloat16")
+        return
+    stored = to_storage(tensor, "bfloat16")
+    assert stored.dtype == torch.bfloat16
+    assert torch.isfinite(stored).all()
+    error = np.abs(stored.double().numpy() - values.astype(np.float64))
+    assert (error <= np.maximum(2.0**-8 * np.abs(values, dtype=np.float64), 2.0**-126)).all()
+
+
+@given(FINITE)
 def test_what_was_stored_comes_back_exactly(values):
     stored = to_storage(torch.from_numpy(values), "float32")
     assert torch.equal(to_compute(stored, CPU), torch.from_numpy(values))
@@ -60,7 +74,7 @@ def test_every_finite_float16_is_stored_as_itself(bits):
     assert stored.numpy().tobytes() == value.numpy().tobytes()
 
 
-@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_overflow_begins_at_the_smallest_value_that_rounds_to_infinity(dtype):
     threshold = overflow_threshold(dtype)
     below = np.nextafter(threshold, 0)
@@ -68,6 +82,24 @@ def test_overflow_begins_at_the_smallest_value_that_rounds_to_infinity(dtype):
     with np.errstate(over="ignore"):
         assert np.isinf(storage(threshold))
         assert np.isfinite(storage(below))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_torch_rounds_to_infinity_from_the_same_float32_on(dtype):
+    threshold = np.float32(overflow_threshold(dtype))
+    assert float(threshold) == overflow_threshold(dtype)
+    around = torch.tensor([threshold, np.nextafter(threshold, np.float32(0))])
+    # More than a vector register holds, because torch converts the rest by other instructions.
+    stored = around[:, None].expand(2, 65).to(STORAGE_TYPES[dtype])
+    assert torch.isinf(stored[0]).all()
+    assert torch.isfinite(to_storage(around[1:], dtype)).all()
+    assert torch.isfinite(stored[1]).all()
+    with pytest.raises(StorageRangeError, match=f"1 exceed {dtype}"):
+        to_storage(around, dtype)
+
+
+def test_overflow_of_bfloat16_begins_half_a_step_above_its_largest_value():
+    assert overflow_threshold("bfloat16") == 2.0**128 * (1 - 2.0**-9)
 
 
 def test_overflow_of_float16_begins_at_65520():
@@ -182,3 +214,21 @@ def test_a_precision_names_all_four_types():
 def test_compute_values_are_float32_whatever_was_stored(dtype):
     values = torch.tensor([[0.5, -2.0]], dtype=dtype)
     assert torch.equal(to_compute(values, CPU), torch.tensor([[0.5, -2.0]]))
+
+
+def test_int8_levels_are_computed_with_like_any_other_values():
+    values = torch.tensor([[[[-127, 0], [3, 1]]]], dtype=torch.int8)
+    assert torch.equal(to_compute(values, CPU), torch.tensor([[[[-127.0, 0.0], [3.0, 1.0]]]]))
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float16, torch.float32])
+def test_each_clip_and_dimension_is_multiplied_by_its_scale(dtype):
+    values = torch.arange(2 * 3 * 2 * 2).reshape(2, 3, 2, 2).to(dtype)
+    before = values.clone()
+    scale = torch.tensor([[1.0, 0.5], [4.0, 2.0]])
+    found = to_compute(values, CPU, scale)
+    for clip in range(2):
+        for dim in range(2):
+            expected = before[clip, ..., dim].float() * scale[clip, dim]
+            assert torch.equal(found[clip, ..., dim], expected)
+    assert torch.equal(values, before)
