@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float32, Float64
 from torch import Tensor
+
+from polyspace.models.moments import RunningMoments
 
 RIDGE_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 """Tried by `ridge`, as shares of the inputs' mean variance."""
@@ -16,7 +19,7 @@ Pair = tuple[Float32[Tensor, "*token wide"], Float32[Tensor, "*token dim"]]
 
 @dataclass(frozen=True)
 class Moments:
-    """Uncentred second moments of inputs x and targets y, and how many tokens they are of."""
+    """Means of inputs x and targets y, and sums of products of their deviations from them."""
 
     count: int
     x: Float64[Tensor, " wide"]
@@ -24,7 +27,7 @@ class Moments:
     xx: Float64[Tensor, "wide wide"]
     xy: Float64[Tensor, "wide dim"]
     yy: Float64[Tensor, ""]
-    """Sum of the targets' squares over all dimensions."""
+    """Squares only, over all dimensions."""
 
 
 @dataclass(frozen=True)
@@ -35,26 +38,25 @@ class Affine:
     bias: Float64[Tensor, " dim"]
 
 
-def collect(pairs: Iterable[Pair], *, wide: int, dim: int) -> Moments:
+def collect(pairs: Iterable[Pair], *, wide: int) -> Moments:
     """Add up the moments of all pairs; memory depends on the dimensions alone."""
-    count, yy = 0, torch.zeros((), dtype=torch.float64)
-    x_sum, y_sum = torch.zeros(wide, dtype=yy.dtype), torch.zeros(dim, dtype=yy.dtype)
-    xx, xy = torch.zeros(wide, wide, dtype=yy.dtype), torch.zeros(wide, dim, dtype=yy.dtype)
-    for inputs, targets in pairs:
-        x, y = inputs.flatten(0, -2).cpu(), targets.flatten(0, -2).cpu()
-        count += len(x)
-        x_sum += x.sum(0, dtype=yy.dtype)
-        y_sum += y.sum(0, dtype=yy.dtype)
-        # One batch is multiplied in float32 and added in float64: the inputs are standardised.
-        xx += x.T @ x
-        xy += x.T @ y
-        yy += y.square().sum(dtype=yy.dtype)
-    return Moments(count=count, x=x_sum, y=y_sum, xx=xx, xy=xy, yy=yy)
+    both, targets = RunningMoments(partial(_with_inputs, wide=wide)), RunningMoments(_energy)
+    for x, y in pairs:
+        both.add(torch.cat([x, y], dim=-1).cpu())
+        targets.add(y.cpu())
+    return Moments(
+        count=both.count,
+        x=both.mean[:wide],
+        y=both.mean[wide:],
+        xx=both.sums[:, :wide],
+        xy=both.sums[:, wide:],
+        yy=targets.sums,
+    )
 
 
 def mean(moments: Moments) -> Affine:
     """Give the map that ignores its input: the floor that every converter must beat."""
-    return Affine(torch.zeros_like(moments.xy), moments.y / moments.count)
+    return Affine(torch.zeros_like(moments.xy), moments.y)
 
 
 def ridge(moments: Moments, held_out: Moments) -> Affine:
@@ -62,7 +64,7 @@ def ridge(moments: Moments, held_out: Moments) -> Affine:
 
     Source: Hoerl & Kennard (1970), equation 2.1, on centred moments.
     """
-    variance = _centred(moments).diagonal().mean()
+    variance = moments.xx.diagonal().mean()
     maps = [_solve_ridge(moments, float(strength * variance)) for strength in RIDGE_STRENGTHS]
     return min(maps, key=lambda fit: float(squared_error(fit, held_out)))
 
@@ -75,33 +77,42 @@ def procrustes(moments: Moments) -> Affine:
 
     Source: Schönemann (1966) for the rotation, Gower & Dijksterhuis (2004), 4.1 for the scale.
     """
-    cross = moments.xy - torch.outer(moments.x, moments.y) / moments.count
-    left, strengths, right = torch.linalg.svd(cross, full_matrices=False)
+    left, strengths, right = torch.linalg.svd(moments.xy, full_matrices=False)
     rotation = left @ right
-    energy = torch.einsum("wd,wv,vd->", rotation, _centred(moments), rotation)
-    return _through_means(rotation * (strengths.sum() / energy), moments)
+    return _through_means(rotation * (strengths.sum() / _energy_of(rotation, moments)), moments)
 
 
 def squared_error(fit: Affine, moments: Moments) -> Float64[Tensor, ""]:
     """Give the sum of squared errors of a map over the tokens that the moments are of."""
-    weight, bias, count = fit.weight, fit.bias, moments.count
-    predicted = torch.einsum("wd,wv,vd->", weight, moments.xx, weight)
-    offset = 2 * moments.x @ weight @ bias + count * bias @ bias
-    against = (weight * moments.xy).sum() + bias @ moments.y
-    return moments.yy - 2 * against + predicted + offset
+    against = (fit.weight * moments.xy).sum()
+    offset = moments.x @ fit.weight + fit.bias - moments.y
+    around_means = moments.yy - 2 * against + _energy_of(fit.weight, moments)
+    return around_means + moments.count * offset.square().sum()
 
 
 def _solve_ridge(moments: Moments, strength: float) -> Affine:
-    scatter = _centred(moments)
+    scatter = moments.xx.clone()
     scatter.diagonal().add_(strength)
-    cross = moments.xy - torch.outer(moments.x, moments.y) / moments.count
-    return _through_means(torch.linalg.solve(scatter, cross), moments)
+    return _through_means(torch.linalg.solve(scatter, moments.xy), moments)
 
 
-def _centred(moments: Moments) -> Float64[Tensor, "wide wide"]:
-    return moments.xx - torch.outer(moments.x, moments.x) / moments.count
+def _energy_of(weight: Tensor, moments: Moments) -> Float64[Tensor, ""]:
+    """Give the sum of squares of what a matrix makes of the inputs' deviations."""
+    return torch.einsum("wd,wv,vd->", weight, moments.xx, weight)
 
 
 def _through_means(weight: Tensor, moments: Moments) -> Affine:
     """Choose the bias that maps the inputs' mean to the targets'."""
-    return Affine(weight, (moments.y - moments.x @ weight) / moments.count)
+    return Affine(weight, moments.y - moments.x @ weight)
+
+
+def _with_inputs(
+    deviations: Float64[Tensor, "token both"], wide: int
+) -> Float32[Tensor, "wide both"]:
+    """Multiply the inputs with inputs and targets, in float32: they are standardised."""
+    both = deviations.float()
+    return both[:, :wide].T @ both
+
+
+def _energy(deviations: Float64[Tensor, "token dim"]) -> Float64[Tensor, ""]:
+    return deviations.square().sum()

@@ -8,6 +8,7 @@ from jaxtyping import Float32, Float64
 from torch import Tensor, nn
 
 from polyspace.errors import ConfigError
+from polyspace.models.moments import RunningMoments, squares
 
 
 @dataclass(frozen=True)
@@ -23,19 +24,16 @@ class Statistics:
 def measure(batches: Iterable[Float32[Tensor, "... dim"]]) -> Statistics:
     """Compute mean and standard deviation in one pass, in float64.
 
-    Source: Chan, Golub & LeVeque (1979), the pairwise update of mean and sum of squares.
+    Raises:
+        ConfigError: There are no tokens.
     """
-    count, mean, squares = 0, torch.zeros(()), torch.zeros(())
+    moments = RunningMoments(squares)
     for batch in batches:
-        tokens = batch.flatten(0, -2).double()
-        delta = tokens.mean(0) - mean
-        share = len(tokens) / (count + len(tokens))
-        mean = mean + delta * share
-        squares = squares + ((tokens - tokens.mean(0)) ** 2).sum(0) + delta**2 * count * share
-        count += len(tokens)
-    if not count:
+        moments.add(batch)
+    if not moments.count:
         raise ConfigError("statistics of no clips: the training part of the split is empty")
-    return Statistics(mean=mean, std=(squares / count).sqrt(), count=count)
+    std = (moments.sums / moments.count).sqrt()
+    return Statistics(mean=moments.mean, std=std, count=moments.count)
 
 
 class Standardizer(nn.Module):

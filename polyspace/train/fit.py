@@ -54,11 +54,8 @@ def start(translator: Translator, clips: StoredClips, division: Division) -> Non
 def moments(translator: Translator, teacher: str, clips: StoredClips, division: Division) -> Fit:
     """Collect the moments of one converter on both parts of the split, in one pass over each."""
     converter = translator[teacher]
-    spec = converter.spec
     parts = (
-        closed_form.collect(
-            pairs(translator, teacher, clips, rows), wide=spec.wide, dim=spec.target.dim
-        )
+        closed_form.collect(pairs(translator, teacher, clips, rows), wide=converter.spec.wide)
         for rows in (division.fit, division.held)
     )
     return Fit(*parts)

@@ -17,7 +17,7 @@ def inputs(tokens=400, wide=WIDE, seed=0):
 
 def moments(x, y, *, cuts=3) -> Moments:
     pairs = zip(x.chunk(cuts), y.chunk(cuts), strict=True)
-    return collect(pairs, wide=x.shape[-1], dim=y.shape[-1])
+    return collect(pairs, wide=x.shape[-1])
 
 
 def rotation(wide, dim):
@@ -35,7 +35,7 @@ def test_moments_do_not_depend_on_how_the_tokens_are_cut():
 def test_tokens_may_lie_on_a_grid():
     x, y = inputs(), inputs(wide=DIM, seed=1)
     grid = [(x.view(10, 4, 10, WIDE), y.view(10, 4, 10, DIM))]
-    found = collect(grid, wide=WIDE, dim=DIM)
+    found = collect(grid, wide=WIDE)
     torch.testing.assert_close(found.xy, moments(x, y, cuts=1).xy)
 
 
@@ -129,12 +129,10 @@ def test_the_squared_error_is_the_one_computed_directly():
 
 
 def solve(fitted: Moments, strength: float) -> Affine:
-    """Solve ridge once more, from its definition, on centred moments."""
-    scatter = fitted.xx - torch.outer(fitted.x, fitted.x) / fitted.count
-    cross = fitted.xy - torch.outer(fitted.x, fitted.y) / fitted.count
-    penalty = strength * scatter.diagonal().mean() * torch.eye(len(scatter), dtype=scatter.dtype)
-    weight = torch.linalg.solve(scatter + penalty, cross)
-    return Affine(weight, (fitted.y - fitted.x @ weight) / fitted.count)
+    """Solve ridge once more, from its definition."""
+    penalty = strength * fitted.xx.diagonal().mean() * torch.eye(WIDE, dtype=fitted.xx.dtype)
+    weight = torch.linalg.solve(fitted.xx + penalty, fitted.xy)
+    return Affine(weight, fitted.y - fitted.x @ weight)
 
 
 def strength_of(fit: Affine, fitted: Moments) -> float:

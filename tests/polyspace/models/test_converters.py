@@ -31,7 +31,7 @@ def solved(converter: Converter) -> Affine:
     x = converter.inputs(tokens(40))
     draw = torch.Generator().manual_seed(1)
     y = torch.randn(*x.shape[:-1], converter.spec.target.dim, generator=draw)
-    moments = closed_form.collect([(x, y)], wide=converter.spec.wide, dim=y.shape[-1])
+    moments = closed_form.collect([(x, y)], wide=converter.spec.wide)
     return closed_form.ridge(moments, moments)
 
 
