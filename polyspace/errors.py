@@ -13,6 +13,7 @@ one line and exits with 2. Each class is also the builtin that others would catc
     ├── WeightsError(OSError)            weights not found, or not the ones asked for
     ├── StoreError(OSError)              a feature store that can't be opened, or another one
     │   ├── StorageRangeError(+OverflowError)   a value that the storage type can't hold
+    │   ├── LeaseError                   a work item that another writer has
     │   └── CorruptStoreError            bytes that are not the ones that were written
     ├── CheckpointError(OSError)         a checkpoint that is missing, damaged or of another kind
     ├── DivergedError(ArithmeticError)   training whose gradients stay infinite or undefined
@@ -75,6 +76,10 @@ class StoreError(PolySpaceError, OSError):
 
 class StorageRangeError(StoreError, OverflowError):
     """A value that the storage type can't hold; nothing was written."""
+
+
+class LeaseError(StoreError):
+    """A work item that another writer has, or has taken over; nothing was written."""
 
 
 class CorruptStoreError(StoreError):

@@ -1,4 +1,4 @@
-"""What a long stage says while it works."""
+"""What a long stage says while it works: how far it is, and where."""
 
 from dataclasses import dataclass
 

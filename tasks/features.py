@@ -12,7 +12,7 @@ from polyspace.console import Advance
 from polyspace.data import featurize
 from polyspace.data.featurize import FeaturizeConfig
 from polyspace.store.reader import FeatureStore
-from polyspace.store.verification import discard, verify
+from polyspace.store.repair import repair
 from tasks import lineage, stages
 from tasks.stages import Stage
 from tasks.tracking import ALONE, Tracker
@@ -54,9 +54,8 @@ def _stores(folder: Path) -> list[FeatureStore]:
 def _extract(config: FeaturizeConfig) -> Generator[Advance, None, Path]:
     """Extract what is missing or damaged; give the folder, as the stages after this one want it."""
     for path in sorted(config.out.glob(f"{config.dataset}_*.zarr")):
-        verification = yield from verify(path)
-        if verification.problems:
-            console.say(f"{path}: damaged files are made again")
-            discard(verification)
+        repaired = yield from repair(path)
+        if repaired.clips:
+            console.say(f"{path}: {len(repaired.clips)} damaged clips are made again")
     yield from featurize.run(config)
     return config.out

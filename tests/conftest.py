@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from polyspace.store.block import Block
 from polyspace.store.layout import ArraySpec, ClipRows, StoreHeader
-from polyspace.store.writer import Block, StoreWriter
+from polyspace.store.writer import StoreWriter
+
+
+@pytest.fixture(autouse=True)
+def _no_memory_of_what_was_checked(tmp_path, monkeypatch):
+    """Keep what the reader remembers out of the user's cache folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,12 @@
 """From clips to features in a store: decoded once, seen by every backbone, written by the chunk."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -23,9 +23,10 @@ from polyspace.data.preprocess import prepare, temporal_spans
 from polyspace.errors import DatasetError, VideoError
 from polyspace.models.backbones.protocol import Backbone, TokenGrid
 from polyspace.precision import Precision
+from polyspace.store.block import Block
 from polyspace.store.layout import ArraySpec, ClipRows, StoreHeader, canonical
 from polyspace.store.reader import FeatureStore
-from polyspace.store.writer import Block, StoreWriter, WorkItem
+from polyspace.store.writer import StoreWriter, WorkItem
 
 Spatial = Literal["1", "2", "full"]
 """Tokens along each side of the picture: pooled to 1 x 1 or 2 x 2, or all that there are."""
@@ -185,6 +186,12 @@ class _Chunk:
     """By backbone; rows that are not filled yet are NaN."""
     quarantined: dict[str, str]
 
+    @classmethod
+    def of(cls, specs: Sequence[ArraySpec], item: WorkItem, manifest: Manifest) -> "_Chunk":
+        """Make room for what some backbones will see of an item's clips."""
+        clips = [manifest.clips[row] for row in item.rows]
+        return cls(clips, {spec.backbone: _blank(spec, len(item)) for spec in specs}, {})
+
     def see(
         self,
         rows: Sequence[int],
@@ -216,40 +223,52 @@ def _fill(
     setup: Setup,
     split: str,
 ) -> Generator[Extraction]:
-    """Work through what is pending, one work item after the other."""
-    items, started = writer.pending(), perf_counter()
-    total = len(manifest.clips)
-    state = Extraction(split, total - sum(map(len, items)), total, 0, 0, 0.0)
-    with closing(_decode(items, manifest, backbones, setup)) as decoded:
-        for item in items:
-            room = {s.backbone: _blank(s, len(item)) for s in specs if s.backbone in item.backbones}
-            chunk = _Chunk(manifest.clips[item.start : item.stop], room, quarantined={})
-            bad = state.quarantined
-            for rows in _batches(len(item), setup.batch):
-                results = list(islice(decoded, len(rows)))
-                chunk.see(rows, results, _of(backbones, item), setup)
-                state = replace(
-                    state,
-                    done=state.done + len(rows),
-                    fresh=state.fresh + len(rows),
-                    quarantined=bad + len(chunk.quarantined),
-                    seconds=perf_counter() - started,
+    """Work through what is pending, one work item after the other, until nobody has any left."""
+    started, total = perf_counter(), len(manifest.clips)
+    left = sum(map(len, writer.pending()))
+    state = Extraction(split, total - left, total, 0, 0, 0.0)
+    while writer.awaits_work():
+        claimed = deque[WorkItem]()
+        with closing(_decode(writer, claimed, manifest, backbones, setup)) as decoded:
+            for first in decoded:
+                item = claimed.popleft()
+                chunk = _Chunk.of(
+                    [s for s in specs if s.backbone in item.backbones], item, manifest
                 )
-                yield state
-            writer.write(item, chunk.blocks, chunk.quarantined)
+                results, bad = chain([first], decoded), state.quarantined
+                for rows in _batches(len(item), setup.batch):
+                    chunk.see(rows, list(islice(results, len(rows))), _of(backbones, item), setup)
+                    state = replace(
+                        state,
+                        done=state.done + len(rows),
+                        fresh=state.fresh + len(rows),
+                        quarantined=bad + len(chunk.quarantined),
+                        seconds=perf_counter() - started,
+                    )
+                    yield state
+                writer.write(item, chunk.blocks, chunk.quarantined)
 
 
 def _decode(
-    items: Sequence[WorkItem], manifest: Manifest, backbones: Sequence[Backbone], setup: Setup
+    writer: StoreWriter,
+    claimed: deque[WorkItem],
+    manifest: Manifest,
+    backbones: Sequence[Backbone],
+    setup: Setup,
 ) -> Generator[Decoded]:
-    """Decode the clips of all items in order, some of them ahead of time."""
-    requests = (
-        request(clip, _of(backbones, item))
-        for item in items
-        for clip in manifest.clips[item.start : item.stop]
-    )
+    """Decode the clips of one claimed item after the other, some of them ahead of time.
+
+    Each item is appended to `claimed` before the first of its clips comes out.
+    """
+
+    def requests() -> Iterator[Request]:
+        for item in writer.claims():
+            claimed.append(item)
+            for row in item.rows:
+                yield request(manifest.clips[row], _of(backbones, item))
+
     ahead = setup.processes + setup.batch
-    return decode_all(manifest.root, requests, processes=setup.processes, ahead=ahead)
+    return decode_all(manifest.root, requests(), processes=setup.processes, ahead=ahead)
 
 
 def _batches(clips: int, size: int) -> list[range]:

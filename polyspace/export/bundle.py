@@ -18,7 +18,6 @@ from safetensors.torch import load_file, save
 
 from polyspace import console
 from polyspace.config import Config
-from polyspace.data.progress import Progress
 from polyspace.engine import checkpoint
 from polyspace.errors import CheckpointError
 from polyspace.export import proof
@@ -26,6 +25,7 @@ from polyspace.export.cast import cast, describe
 from polyspace.files import sha256_file, write_atomically
 from polyspace.models.fusion import Distilled
 from polyspace.precision import StorageType, to_compute
+from polyspace.progress import Progress
 from polyspace.store.reader import FeatureStore, find_store
 
 FORMAT = 1

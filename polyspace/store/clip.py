@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 
@@ -15,10 +15,12 @@ class StoredClip:
     group: str
     label: int
     class_name: str
-    tokens: Mapping[str, Float[Tensor, "view time space dim"]]
+    tokens: Mapping[str, Shaped[Tensor, "view time space dim"]]
     """By backbone, in the stored type; only of backbones that have seen the clip."""
     summary: Mapping[str, Float[Tensor, "view dim"]]
     seconds: Mapping[str, Float[Tensor, "view time 2"]]
+    scale: Mapping[str, Float[Tensor, "view dim"]]
+    """What the stored tokens are multiplied by, where they are of the types scaled and int8."""
     quarantined: Mapping[str, str]
     """Backbones that were denied the clip, and why."""
 

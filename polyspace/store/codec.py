@@ -1,34 +1,27 @@
-"""Chunk files: raw little-endian values and four bytes of crc32c, which any zarr client reads.
+"""Chunk files: little-endian values and four bytes of crc32c, which any zarr client reads.
 
-No compressor: features shrink by a few percent only, and a raw payload can be mapped. The files
-are written here rather than through zarr because zarr never calls fsync.
+No compressor by default: features shrink by a few percent only, and a raw payload can be mapped.
+The files are made here rather than through zarr because zarr never calls fsync.
 """
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import google_crc32c
 import numpy as np
-import torch
-from jaxtyping import Shaped
+from jaxtyping import Shaped, UInt8
+from numcodecs import Zstd
 from numpy import ndarray
-from torch import Tensor
 
-from polyspace.files import write_atomically
+from polyspace.store.encoding import fill_value
 from polyspace.store.layout import CHECKSUM_BYTES, Chunk
 
+ZSTD_LEVEL = 5
 
-def write(chunk: Chunk, rows: Shaped[ndarray, "clip ..."]) -> None:
-    """Write one chunk file, durably and whole or not at all.
-
-    Args:
-        chunk: Which file, and its shape and type.
-        rows: Its values, already in the chunk's type; missing rows at the end are filled with NaN.
-    """
-    payload = np.full(chunk.shape, np.nan, dtype=chunk.dtype)
-    payload[: len(rows)] = rows
-    write_atomically(chunk.path, lambda file: file.writelines((payload.data, _checksum(payload))))
+THREADS = 2
+"""Hash beside each other; sha256 is the slowest part of writing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,46 +29,49 @@ class Stored:
     """What a chunk file holds."""
 
     values: Shaped[ndarray, "clip ..."]
+    crc32c: str
+    """Of the file's bytes before its checksum, eight hexadecimal digits."""
     intact: bool
-    """Whether the checksum agrees with the values."""
+    """Whether the file's own checksum agrees."""
 
 
-def read(chunk: Chunk) -> Stored:
-    """Read a chunk file of the right size, and say whether it passes its checksum."""
-    file = np.fromfile(chunk.path, dtype=np.uint8)
-    payload, checksum = file[: chunk.payload_bytes], file[chunk.payload_bytes :]
-    values = payload.view(chunk.dtype).reshape(chunk.shape)
-    return Stored(values, intact=_checksum(payload) == checksum.tobytes())
+def blank(chunk: Chunk) -> Shaped[ndarray, "clip ..."]:
+    """Give the values of a chunk without clips."""
+    return np.full(chunk.shape, fill_value(chunk.dtype), dtype=chunk.dtype)
 
 
-def map_values(chunk: Chunk) -> Shaped[Tensor, "clip ..."]:
-    """Map the values of a chunk file of the right size; its pages are read when they are used.
+def encode(
+    chunk: Chunk, values: Shaped[ndarray, "clip ..."]
+) -> tuple[list[bytes | memoryview], str]:
+    """Give the parts of a chunk file, and the crc32c of the first."""
+    payload = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+    if chunk.compression == "zstd":
+        payload = np.frombuffer(Zstd(ZSTD_LEVEL).encode(payload), dtype=np.uint8)
+    check = google_crc32c.value(payload)
+    return [payload.data, check.to_bytes(CHECKSUM_BYTES, "little")], f"{check:08x}"
 
-    torch maps rather than numpy, whose maps each keep a file descriptor: a store of a million
-    clips would run into the limit of 1024. Writing to the tensor never reaches the file.
+
+def decode(chunk: Chunk, file: bytes) -> Stored:
+    """Take a chunk file apart.
+
+    Raises:
+        ValueError: It is too short, or can't be decompressed.
     """
-    dtype = torch.from_numpy(np.empty(0, chunk.dtype)).dtype
-    count = chunk.payload_bytes // chunk.dtype.itemsize
-    return torch.from_file(str(chunk.path), shared=False, size=count, dtype=dtype).view(chunk.shape)
-
-
-def wrong_size(chunk: Chunk) -> str | None:
-    """Say that a file is missing, short or long; None if it has the size it must have.
-
-    Whoever maps a file asks first: touching a page behind its end kills the process.
-    """
-    try:
-        found = chunk.path.stat().st_size
-    except FileNotFoundError:
-        return f"{chunk.path} is missing"
-    if found != chunk.file_bytes:
-        return f"{chunk.path} has {found} bytes, expected {chunk.file_bytes}"
-    return None
+    content = np.frombuffer(file, dtype=np.uint8)
+    payload, checksum = content[:-CHECKSUM_BYTES], content[-CHECKSUM_BYTES:]
+    check = google_crc32c.value(payload)
+    intact = check.to_bytes(CHECKSUM_BYTES, "little") == checksum.tobytes()
+    if chunk.compression == "zstd":
+        payload = _decompress(payload, chunk, intact=intact)
+    if len(payload) != chunk.payload_bytes:
+        raise ValueError(f"{len(payload)} bytes of values, expected {chunk.payload_bytes}")
+    return Stored(payload.view(chunk.dtype).reshape(chunk.shape), f"{check:08x}", intact)
 
 
 def row_digests(parts: Sequence[Shaped[ndarray, "clip ..."]]) -> list[str]:
     """Give the sha256 of every clip, over its stored bytes in all arrays of a backbone."""
-    return [_digest(rows) for rows in zip(*parts, strict=True)]
+    with ThreadPoolExecutor(THREADS) as threads:
+        return list(threads.map(_digest, zip(*parts, strict=True)))
 
 
 def _digest(rows: Sequence[Shaped[ndarray, "..."]]) -> str:
@@ -85,5 +81,16 @@ def _digest(rows: Sequence[Shaped[ndarray, "..."]]) -> str:
     return digest.hexdigest()
 
 
-def _checksum(payload: Shaped[ndarray, "..."]) -> bytes:
-    return google_crc32c.value(payload).to_bytes(CHECKSUM_BYTES, "little")
+def _decompress(payload: UInt8[ndarray, " byte"], chunk: Chunk, *, intact: bool) -> ndarray:
+    """Decompress what is intact; altered bytes are not fed to a decompressor.
+
+    Raises:
+        ValueError: They are altered, or something else.
+    """
+    if not intact:
+        raise ValueError("its crc32c differs")
+    room = np.empty(chunk.payload_bytes, dtype=np.uint8)
+    try:
+        return np.frombuffer(Zstd().decode(payload, out=room), dtype=np.uint8)
+    except RuntimeError as error:
+        raise ValueError(str(error)) from error

@@ -15,6 +15,7 @@ def of_arrays(layout: Layout) -> dict[str, str]:
     header = layout.header.identity
     # The same clips cut into other files are the same clips.
     header.pop("clips_per_chunk")
+    header.pop("compression")
     rows = _sha256(layout.rows.identity)
     return {
         name: _sha256({"header": header, "rows": rows, "array": spec.identity})
@@ -30,9 +31,10 @@ def of_store(layout: Layout, digests: Mapping[str, Sequence[str | None]]) -> str
 
     Args:
         layout: What the store says that it is.
-        digests: For every backbone, each clip's sha256; None where it has none.
+        digests: For every backbone that counts, each clip's sha256; None where it has none.
     """
-    return _sha256({name: [array, *digests[name]] for name, array in of_arrays(layout).items()})
+    arrays = of_arrays(layout)
+    return _sha256({name: [arrays[name], *rows] for name, rows in digests.items()})
 
 
 def _sha256(value: object) -> str:

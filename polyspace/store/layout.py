@@ -7,11 +7,15 @@
       tokens/<backbone>              [clip view time space dim]
       summary/<backbone>             [clip view dim]
       time_seconds/<backbone>        [clip view time 2]
+      scale/<backbone>               [clip view dim], of the types scaled and int8 only
+      state                          [clip], derived from the ledger for those who don't read it
+      statistics/<backbone>          mean [dim] and covariance [dim dim], of training splits
       ledger/*.jsonl                 what was written; the only truth about what is done
+      leases/*                       who is writing what; gone when nobody is
 
 One chunk file is one work item's share of one array: all views, times, places and dimensions of
 `clips_per_chunk` clips, little-endian, followed by four bytes of crc32c. The last one is filled
-up with NaN, so that every chunk file of an array has the same size.
+up with what holes hold (NaN), so that every chunk file of an array has the same size.
 """
 
 import json
@@ -26,22 +30,31 @@ from jaxtyping import Int64
 from numpy import ndarray
 
 from polyspace.errors import ConfigError, DatasetError, LabelError
-from polyspace.precision import StorageType
+from polyspace.precision import FeatureType
+from polyspace.store.encoding import element_type, summary_type
+from polyspace.store.storage import Storage
 
-SCHEMA = 1
-"""Version of everything that this module says; another one is refused."""
+SCHEMA = 2
+"""Version of everything that this module says. Stores of schema 1 lack `state`, `scale` and the
+ledger's word on files; they are read, completed and verified as they are."""
+
+READABLE = (1, 2)
 
 CHECKSUM_BYTES = 4
 """crc32c after the payload of every chunk file."""
 
-Part = Literal["tokens", "summary", "time_seconds"]
+Part = Literal["tokens", "summary", "time_seconds", "scale"]
 PARTS: tuple[Part, ...] = ("tokens", "summary", "time_seconds")
-"""The arrays of one backbone, in the order in which a clip's sha256 runs over them."""
+"""The arrays that every backbone has, in the order in which a clip's sha256 runs over them."""
+
+Compression = Literal["none", "zstd"]
+"""none: chunk files can be mapped. zstd: a few percent smaller, for archives."""
 
 AXES: dict[Part, tuple[str, ...]] = {
     "tokens": ("clip", "view", "time", "space", "dim"),
     "summary": ("clip", "view", "dim"),
     "time_seconds": ("clip", "view", "time", "bound"),
+    "scale": ("clip", "view", "dim"),
 }
 
 
@@ -56,6 +69,7 @@ class StoreHeader:
     """Clips of one work item; one file per array holds them."""
     protocol: Mapping[str, Any]
     """How clips were cut and sampled; JSON values."""
+    compression: Compression = "none"
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -107,7 +121,7 @@ class ArraySpec:
     """Places of the token grid, row by row."""
     dim: int
     views: int = 1
-    dtype: StorageType = "float16"
+    dtype: FeatureType = "float16"
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Where the features come from; JSON values. What lies under a key that ends in "fingerprint",
     at any depth, decides whether two arrays are the same; everything else is a record."""
@@ -118,6 +132,11 @@ class ArraySpec:
             raise ConfigError(f"{self.backbone} has an empty axis in {self.row_shape('tokens')}")
         if not self.backbone.replace("-", "_").isidentifier():
             raise ConfigError(f"backbone name {self.backbone!r}: use letters, digits, _ and -")
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The backbone's arrays, in the order in which a clip's sha256 runs over them."""
+        return (*PARTS, "scale") if self.dtype in ("scaled", "int8") else PARTS
 
     @property
     def role(self) -> str | None:
@@ -140,38 +159,43 @@ class ArraySpec:
             "tokens": (self.views, self.time, self.space, self.dim),
             "summary": (self.views, self.dim),
             "time_seconds": (self.views, self.time, 2),
+            "scale": (self.views, self.dim),
         }
         return shapes[part]
 
     def stored_type(self, part: Part) -> np.dtype[Any]:
-        """Give the type of one of the arrays on disk; seconds are always float64."""
-        return np.dtype("float64" if part == "time_seconds" else self.dtype).newbyteorder("<")
+        """Give the type of the elements of one of the arrays on disk."""
+        types: dict[Part, np.dtype[Any]] = {
+            "tokens": element_type(self.dtype),
+            "summary": element_type(summary_type(self.dtype)),
+            "time_seconds": np.dtype("<f8"),
+            "scale": np.dtype("<f4"),
+        }
+        return types[part]
 
 
 @dataclass(frozen=True)
 class Chunk:
     """One chunk file: where it is and what it must hold."""
 
-    path: Path
+    part: Part
+    key: str
+    """The file, as the storage knows it."""
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    compression: Compression
 
     @property
     def payload_bytes(self) -> int:
-        """Size without the checksum."""
+        """Size of the values, not compressed and without the checksum."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
-
-    @property
-    def file_bytes(self) -> int:
-        """Size of the file."""
-        return self.payload_bytes + CHECKSUM_BYTES
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
     """What a store says that it is: where everything lies, and nothing of what is done."""
 
-    path: Path
+    storage: Storage
     header: StoreHeader
     rows: ClipRows
     specs: Mapping[str, ArraySpec]
@@ -187,9 +211,9 @@ class Layout:
             )
 
     @property
-    def ledger(self) -> Path:
-        """The folder of the ledger's files."""
-        return self.path / "ledger"
+    def path(self) -> Path:
+        """The store's address."""
+        return self.storage.path
 
     @property
     def items(self) -> range:
@@ -204,13 +228,12 @@ class Layout:
     def chunk(self, spec: ArraySpec, part: Part, item: int) -> Chunk:
         """Give the chunk file of a work item in one of a backbone's arrays."""
         shape = (self.header.clips_per_chunk, *spec.row_shape(part))
-        name = f"c.{item}{'.0' * len(shape[1:])}"
-        path = self.path.joinpath(part, spec.backbone, name)
-        return Chunk(path, shape, spec.stored_type(part))
+        key = f"{part}/{spec.backbone}/c.{item}{'.0' * len(shape[1:])}"
+        return Chunk(part, key, shape, spec.stored_type(part), self.header.compression)
 
     def chunks(self, spec: ArraySpec, item: int) -> tuple[Chunk, ...]:
-        """Give the chunk files of a work item of one backbone, in the order of `PARTS`."""
-        return tuple(self.chunk(spec, part, item) for part in PARTS)
+        """Give the chunk files of a work item of one backbone, in the order of its parts."""
+        return tuple(self.chunk(spec, part, item) for part in spec.parts)
 
 
 def canonical(value: object) -> str:

@@ -1,51 +1,20 @@
-"""The ledger: one fsynced line for every finished work item of every backbone.
+"""The ledger: what is done, what is not, and what it was, by its lines alone."""
 
-Nothing else says what is done. Each writer appends to a file of its own, so that writers never
-wait for each other and a line torn by a kill can only be the last one of its file. Each line is a
-JSON object that ends in the crc32c of what stands before.
-"""
-
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from pathlib import Path
-from typing import BinaryIO
 
-import google_crc32c
 import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
-from pydantic import ValidationError
 
-from polyspace.config import Config
 from polyspace.errors import CorruptStoreError
-from polyspace.files import sync_folder
-from polyspace.store import fingerprint
+from polyspace.store import fingerprint, journal, metadata, storage
+from polyspace.store.encoding import Lost
+from polyspace.store.journal import Entry, JournalReader, Lines
 from polyspace.store.layout import Layout
-
-CHECKSUM = ',"crc32c":"'
-
-
-class Entry(Config):
-    """One work item of one backbone: finished, durable, and what its bytes were."""
-
-    item: int
-    start: int
-    """First row."""
-    stop: int
-    """The row after the last."""
-    backbone: str
-    array: str
-    """What the line vouches for (see `fingerprint.of_arrays`)."""
-    sha256: tuple[str | None, ...]
-    """Of each clip, over its stored bytes in all arrays; None where it was quarantined."""
-    quarantined: dict[str, str]
-    """Clip ids and the reason why there is nothing of them."""
-    bytes: int
-    """Size of the item's files."""
-    written_at: str
-    """When the files were durable: UTC, ISO 8601, microseconds."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +32,15 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The newest line of every work item and backbone, and what follows from them."""
+    """The line that counts of every work item and backbone, and what follows from them."""
 
     layout: Layout
     entries: Mapping[tuple[str, int], Entry]
     """By backbone and work item."""
+    lines: Mapping[str, int]
+    """Lines on work items in each file of the ledger."""
+    sizes: Mapping[str, int]
+    """Bytes of every file of the store, by key."""
 
     def of(self, backbone: str) -> Iterator[Entry]:
         """Give a backbone's lines in the order of the work items."""
@@ -89,6 +62,35 @@ class Ledger:
         """Give the clips that were given up, and why."""
         return {name: why for entry in self.of(backbone) for name, why in entry.quarantined.items()}
 
+    def lost(self, backbone: str) -> Lost:
+        """Give what the storage type cost a backbone's tokens."""
+        return reduce(add, (entry.lost for entry in self.of(backbone)), Lost())
+
+    def pending(self, backbone: str, item: int) -> tuple[int, ...]:
+        """Give the rows of a work item that a backbone has still to see."""
+        rows = range(*self.layout.bounds(item))
+        entry = self.entries.get((backbone, item))
+        if entry is None or self.wrong_sizes(entry):
+            return tuple(rows)
+        ids = self.layout.rows.ids
+        return tuple(
+            row
+            for row, digest in zip(rows, entry.sha256, strict=True)
+            if digest is None and ids[row] not in entry.quarantined
+        )
+
+    def wrong_sizes(self, entry: Entry) -> list[str]:
+        """Say which files of a line are missing, short or long.
+
+        Whoever maps a file asks first: touching a page behind its end kills the process.
+        """
+        chunks = self.layout.chunks(self.layout.specs[entry.backbone], entry.item)
+        return [
+            _wrong_size(self.layout.path / chunk.key, self.sizes.get(chunk.key), expected)
+            for chunk in chunks
+            if (expected := entry.size(chunk)) is not None and self.sizes.get(chunk.key) != expected
+        ]
+
     def coverage(self) -> Coverage:
         """Sum up over all backbones."""
         clips, done = len(self.layout.rows), np.ones(len(self.layout.rows), dtype=bool)
@@ -100,67 +102,97 @@ class Ledger:
         return Coverage(clips, count, quarantined, clips - count - len(quarantined))
 
 
-def read(layout: Layout) -> Ledger:
-    """Merge all files of a store's ledger; of two lines on the same item, the later one counts.
+class Follower:
+    """A store's ledger that is read on from where it was, for those who write beside others."""
+
+    def __init__(self, path: Path, *, for_repair: bool = False) -> None:
+        """Read a store as `read` does; for repair, with all that it can put right."""
+        self._place = storage.at(path)
+        self._journal = JournalReader(self._place)
+        while True:
+            sizes = self._place.list()
+            try:
+                self._book = self._open(sizes, for_repair=for_repair)
+                return
+            except CorruptStoreError:
+                # It may only look so while somebody writes, who then has added lines.
+                if self._place.list(journal.FOLDER) == _of_ledger(sizes):
+                    raise
+
+    @property
+    def book(self) -> Ledger:
+        """The ledger as it was when it was last read."""
+        return self._book
+
+    def look_again(self) -> Ledger:
+        """Read what was added since, and look at all files again."""
+        sizes = self._place.list()
+        return self._follow(sizes, sizes)
+
+    def catch_up(self) -> Ledger:
+        """Read what was added since; the files of new lines are taken to be as these say."""
+        before = self._book
+        book = self._follow(self._place.list(journal.FOLDER), before.sizes)
+        said = {
+            chunk.key: size
+            for key, entry in book.entries.items()
+            if before.entries.get(key) is not entry
+            for chunk in book.layout.chunks(book.layout.specs[entry.backbone], entry.item)
+            if (size := entry.size(chunk)) is not None
+        }
+        self._book = replace(book, sizes={**before.sizes, **said})
+        return self._book
+
+    def lost_lines(self) -> int:
+        """Count the lines on work items that `state` has counted, and that are gone."""
+        return sum(
+            max(0, lines - self._book.lines.get(file, 0)) for file, lines in self._roll.items()
+        )
+
+    def _open(self, sizes: Mapping[str, int], *, for_repair: bool) -> Ledger:
+        lines = self._journal.lines(sizes)
+        layout = metadata.read(self._place, sizes, lines, for_repair=for_repair)
+        self._known = fingerprint.of_arrays(layout)
+        book = Ledger(layout, self._newest(layout, lines), _counts(lines), sizes)
+        self._roll = metadata.roll(self._place, sizes, lines)
+        if for_repair:
+            _refuse_unproven(layout, lines, {entry.backbone for entry in book.entries.values()})
+        else:
+            _refuse_lost_lines(layout, book.lines, self._roll)
+        return book
+
+    def _follow(self, journal_sizes: Mapping[str, int], sizes: Mapping[str, int]) -> Ledger:
+        lines = self._journal.lines(journal_sizes)
+        layout = self._book.layout
+        self._book = Ledger(layout, self._newest(layout, lines), _counts(lines), sizes)
+        return self._book
+
+    def _newest(self, layout: Layout, lines: Lines) -> dict[tuple[str, int], Entry]:
+        """Of several lines on the same item and backbone, keep the one that counts."""
+        entries = [entry for file in lines.entries.values() for entry in file]
+        for entry in entries:
+            _check(entry, layout, self._known)
+        entries.sort(key=lambda entry: (entry.fence, entry.written_at))
+        return {(entry.backbone, entry.item): entry for entry in entries}
+
+
+def read(path: Path) -> Ledger:
+    """Read all that a store says of itself: its metadata, its columns and its ledger.
 
     Raises:
-        CorruptStoreError: A line is damaged, or vouches for something else than this store says
-            it is.
+        StoreError: There is no store, or one of another schema.
+        CorruptStoreError: A small file or a line is damaged or missing, or a line vouches for
+            something else than this store says it is.
     """
-    lines = [entry for path in sorted(layout.ledger.glob("*.jsonl")) for entry in _parse(path)]
-    known = fingerprint.of_arrays(layout)
-    for entry in lines:
-        _check(entry, layout, known)
-    lines.sort(key=lambda entry: entry.written_at)
-    return Ledger(layout, {(entry.backbone, entry.item): entry for entry in lines})
+    return Follower(path).book
 
 
-class LedgerFile:
-    """One writer's file of the ledger, made when its first line is written."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / f"{now().replace(':', '')}-{os.getpid()}.jsonl"
-        self._file: BinaryIO | None = None
-
-    def append(self, entry: Entry) -> None:
-        """Write one line; it is durable when this returns."""
-        if self._file is None:
-            self._file = self._path.open("xb")
-            sync_folder(self._path.parent)
-        self._file.write(_line(entry))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Close the file, if there is one."""
-        if self._file is not None:
-            self._file.close()
+def _of_ledger(sizes: Mapping[str, int]) -> dict[str, int]:
+    return {key: size for key, size in sizes.items() if key.startswith(journal.FOLDER)}
 
 
-def now() -> str:
-    """Give the time as `Entry.written_at` wants it."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
-def _line(entry: Entry) -> bytes:
-    """Write an entry as JSON whose last key checks all that stands before it."""
-    head = entry.model_dump_json().removesuffix("}")
-    return f'{head}{CHECKSUM}{_checksum(head.encode())}"}}\n'.encode()
-
-
-def _parse(path: Path) -> Iterator[Entry]:
-    """Read one file; what follows its last line break was never acknowledged."""
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
-        head, _, check = line.rpartition(CHECKSUM.encode())
-        try:
-            if check != f'{_checksum(head)}"}}'.encode():
-                raise ValueError("its crc32c differs")
-            yield Entry.model_validate_json(head + b"}")
-        except (ValueError, ValidationError) as error:
-            raise CorruptStoreError(
-                f"line {number} of {path} is damaged ({error}): delete the line, and run featurize "
-                f"again, which redoes its clips"
-            ) from error
+def _counts(lines: Lines) -> dict[str, int]:
+    return {file: len(entries) for file, entries in lines.entries.items() if entries}
 
 
 def _check(entry: Entry, layout: Layout, known: Mapping[str, str]) -> None:
@@ -180,5 +212,32 @@ def _check(entry: Entry, layout: Layout, known: Mapping[str, str]) -> None:
         )
 
 
-def _checksum(text: bytes) -> str:
-    return f"{google_crc32c.value(text):08x}"
+def _refuse_lost_lines(layout: Layout, found: Mapping[str, int], roll: Mapping[str, int]) -> None:
+    """Refuse a ledger that has fewer lines than there were when `state` was derived from it."""
+    short = {file: lines for file, lines in roll.items() if found.get(file, 0) < lines}
+    if short:
+        file, lines = next(iter(short.items()))
+        raise CorruptStoreError(
+            f"{layout.path / journal.FOLDER / file} has {found.get(file, 0)} lines on work items, "
+            f"expected {lines}: restore it from a copy, or run polyspace store repair, which takes "
+            f"its clips for not done"
+        )
+
+
+def _refuse_unproven(layout: Layout, lines: Lines, seen: Set[str]) -> None:
+    """Refuse metadata that neither its own lines nor those on work items vouch for."""
+    keys = {name: f"tokens/{name}/{metadata.ROOT}" for name in layout.specs if name not in seen}
+    if not seen:
+        keys["clips"] = metadata.ROOT
+    for name, key in keys.items():
+        if key not in lines.vouched:
+            raise CorruptStoreError(
+                f"the ledger of {layout.path} has lost all of its lines on {name}: restore it from "
+                f"a copy, or delete the store and extract it again"
+            )
+
+
+def _wrong_size(file: Path, found: int | None, expected: int) -> str:
+    if found is None:
+        return f"{file} is missing"
+    return f"{file} has {found} bytes, expected {expected}"

@@ -2,22 +2,27 @@
 
 from collections.abc import Generator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Float64, Int64
+from jaxtyping import Float32, Float64, Int64, Shaped
 from numpy import ndarray
 from torch import Tensor
 
 from polyspace.errors import CorruptStoreError, StoreError
 from polyspace.precision import to_compute
-from polyspace.store import codec, fingerprint, ledger, metadata
+from polyspace.progress import Progress
+from polyspace.store import fingerprint, ledger, metadata, storage
 from polyspace.store.clip import StoredClip
-from polyspace.store.layout import ArraySpec, Part
+from polyspace.store.encoding import Lost
+from polyspace.store.fetched import FetchedArray, kept_chunks
+from polyspace.store.layout import ArraySpec, Compression, Part
 from polyspace.store.ledger import Coverage, Ledger
 from polyspace.store.mapped import MappedArray
-from polyspace.store.verification import Checked, Verification, verify
+from polyspace.store.order import Window
+from polyspace.store.verification import Verification, verify
+from polyspace.store.verified import Remembered
 
 CPU = torch.device("cpu")
 
@@ -25,8 +30,9 @@ CPU = torch.device("cpu")
 class FeatureStore:
     """One split of one data set, as some backbones saw it.
 
-    Opening checks the metadata and the size of every file; `verify` reads every byte. Chunks are
-    mapped, so memory doesn't grow with the number of clips.
+    Opening checks the metadata and the size of every file. The bytes of an array are checked when
+    it is first read, once for as long as its files don't change; `verify` checks all of them.
+    Chunks are mapped where they can be, so memory doesn't grow with the number of clips.
 
     Example:
         store = FeatureStore.open(Path("features/motion_train.zarr"))
@@ -56,7 +62,7 @@ class FeatureStore:
         self.backbones = layout.specs
         self._ledger = book
         self._done = {name: book.done(name) for name in layout.specs}
-        self._maps: dict[tuple[str, Part], MappedArray] = {}
+        self._arrays: dict[tuple[str, Part], MappedArray | FetchedArray] = {}
 
     @classmethod
     def open(cls, path: Path) -> "FeatureStore":
@@ -67,7 +73,7 @@ class FeatureStore:
             CorruptStoreError: Its metadata or its ledger is damaged, or a file is missing or has
                 another size; the message names the clips.
         """
-        book = ledger.read(metadata.read(path))
+        book = ledger.read(path)
         _refuse_wrong_sizes(book)
         return cls(book)
 
@@ -76,6 +82,39 @@ class FeatureStore:
         """sha256 of the content, however it is cut into files (see `fingerprint.of_store`)."""
         digests = {name: self._ledger.digests(name) for name in self.backbones}
         return fingerprint.of_store(self._ledger.layout, digests)
+
+    def fingerprint_of(self, backbone: str) -> str:
+        """Give the same of one backbone's arrays alone."""
+        digests = {backbone: self._ledger.digests(self._spec(backbone).backbone)}
+        return fingerprint.of_store(self._ledger.layout, digests)
+
+    @property
+    def mapped(self) -> bool:
+        """Whether any row costs the same, or whole chunks have to be fetched for it."""
+        layout = self._ledger.layout
+        return layout.storage.folder is not None and layout.header.compression == "none"
+
+    def window(self, backbones: Sequence[str]) -> Window | None:
+        """Say within what to shuffle, so that each chunk is fetched once an epoch.
+
+        None: any row may come at any time.
+        """
+        if self.mapped:
+            return None
+        layout = self._ledger.layout
+        kept = [kept_chunks(layout, self._spec(name), "tokens") for name in backbones]
+        # A batch may reach into the next window.
+        return Window(self.clips_per_chunk, min(Window.chunks, *(most // 2 for most in kept)))
+
+    @property
+    def compression(self) -> Compression:
+        """How the chunk files are compressed."""
+        return self._ledger.layout.header.compression
+
+    @property
+    def clips_per_chunk(self) -> int:
+        """Clips that lie in one file of each array."""
+        return self._ledger.layout.header.clips_per_chunk
 
     @property
     def coverage(self) -> Coverage:
@@ -100,14 +139,25 @@ class FeatureStore:
         *,
         device: torch.device = CPU,
         view: int = 0,
+        out: Tensor | None = None,
     ) -> Float32[Tensor, "clip time space dim"]:
         """Give the tokens of some rows, in their order, as float32.
 
+        Args:
+            backbone: Whose.
+            rows: Which; see `rows`.
+            device: Where to.
+            view: Which view of each clip.
+            out: A buffer for `stored`, if one is used again and again.
+
         Raises:
             StoreError: The store doesn't hold the backbone, or nothing of one of the rows.
-            CorruptStoreError: A value is not finite.
+            CorruptStoreError: Stored bytes are not those that were written.
         """
-        return to_compute(self._gather(backbone, "tokens", rows, view), device)
+        stored = self.stored(backbone, rows, view=view, out=out)
+        is_scaled = "scale" in self.backbones[backbone].parts
+        scale = self.stored(backbone, rows, part="scale", view=view) if is_scaled else None
+        return to_compute(stored, device, scale)
 
     def summary(
         self,
@@ -118,13 +168,49 @@ class FeatureStore:
         view: int = 0,
     ) -> Float32[Tensor, "clip dim"]:
         """Give the summaries of some rows, as `tokens` does."""
-        return to_compute(self._gather(backbone, "summary", rows, view), device)
+        return to_compute(self.stored(backbone, rows, part="summary", view=view), device)
+
+    def stored(
+        self,
+        backbone: str,
+        rows: Int64[ndarray, " clip"],
+        *,
+        part: Part = "tokens",
+        view: int = 0,
+        out: Tensor | None = None,
+    ) -> Shaped[Tensor, "clip ..."]:
+        """Give one view of some rows in the type that they are stored in.
+
+        Args:
+            backbone: Whose.
+            rows: Which; see `rows`.
+            part: Of which array.
+            view: Which view of each clip.
+            out: Where to, of exactly the result's shape and type; else a new tensor.
+
+        Raises:
+            StoreError: The store doesn't hold the backbone, or nothing of one of the rows.
+            CorruptStoreError: Stored bytes are not those that were written.
+        """
+        self._spec(backbone)
+        if len(rows):
+            self._refuse_holes(backbone, rows)
+        array = self._array(backbone, part)
+        return array.gather(rows, view=view, out=out)
+
+    def expect(self, backbones: Sequence[str], rows: Int64[ndarray, " clip"]) -> None:
+        """Begin to fetch the chunks in which some rows lie; a mapped store has them already."""
+        for backbone in backbones:
+            for part in self._spec(backbone).parts:
+                array = self._array(backbone, part)
+                if part in ("tokens", "scale") and isinstance(array, FetchedArray):
+                    array.expect(rows)
 
     def seconds(
         self, backbone: str, rows: Int64[ndarray, " clip"], *, view: int = 0
     ) -> Float64[ndarray, "clip time 2"]:
         """Give start and end of what each temporal position saw, as `tokens` does."""
-        return self._gather(backbone, "time_seconds", rows, view).numpy()
+        return self.stored(backbone, rows, part="time_seconds", view=view).numpy()
 
     def clip(self, clip_id: str) -> StoredClip:
         """Give everything that is stored of one clip, for a look at it.
@@ -144,15 +230,24 @@ class FeatureStore:
             group=self.groups[row],
             label=int(self.labels[row]),
             class_name=self.class_names[self.labels[row]],
-            tokens={name: self._mapped(name, "tokens").row(row) for name in seen},
-            summary={name: self._mapped(name, "summary").row(row) for name in seen},
-            seconds={name: self._mapped(name, "time_seconds").row(row) for name in seen},
+            tokens={name: self._array(name, "tokens").row(row) for name in seen},
+            summary={name: self._array(name, "summary").row(row) for name in seen},
+            seconds={name: self._array(name, "time_seconds").row(row) for name in seen},
+            scale={
+                name: self._array(name, "scale").row(row)
+                for name in seen
+                if "scale" in self.backbones[name].parts
+            },
             quarantined={name: why[clip_id] for name, why in denied.items() if clip_id in why},
         )
 
-    def verify(self) -> Generator[Checked, None, Verification]:
+    def verify(self) -> Generator[Progress, None, Verification]:
         """Read every byte and compare it with what was written (see `verification.verify`)."""
         return verify(self.path)
+
+    def lost(self, backbone: str) -> Lost:
+        """Give what the storage type cost a backbone's tokens."""
+        return self._ledger.lost(self._spec(backbone).backbone)
 
     def __repr__(self) -> str:
         held = ", ".join(
@@ -182,32 +277,42 @@ class FeatureStore:
             )
         return self.backbones[backbone]
 
-    def _mapped(self, backbone: str, part: Part) -> MappedArray:
-        """Give an array's maps, made when they are first asked for."""
-        if (backbone, part) not in self._maps:
-            items = [entry.item for entry in self._ledger.of(backbone)]
-            array = MappedArray(self._ledger.layout, self._spec(backbone), part, items)
-            self._maps[backbone, part] = array
-        return self._maps[backbone, part]
+    def _array(self, backbone: str, part: Part) -> MappedArray | FetchedArray:
+        """Give an array, opened and checked when it is first asked for."""
+        if (backbone, part) not in self._arrays:
+            self._arrays[backbone, part] = self._open(self._spec(backbone), part)
+        return self._arrays[backbone, part]
 
-    def _gather(
-        self, backbone: str, part: Part, rows: Int64[ndarray, " clip"], view: int
-    ) -> Float[Tensor, "clip ..."]:
-        """Copy rows out of the maps; refuse holes, and values that nobody can have written."""
-        spec = self._spec(backbone)
-        if not len(rows):
-            empty = np.empty((0, *spec.row_shape(part)[1:]), spec.stored_type(part))
-            return torch.from_numpy(empty)
-        self._refuse_holes(backbone, rows)
-        values = self._mapped(backbone, part).gather(rows, view=view)
-        low, high = torch.aminmax(values)
-        if not (torch.isfinite(low) and torch.isfinite(high)):
-            bad = rows[~torch.isfinite(values).flatten(1).all(1).numpy()]
+    def _open(self, spec: ArraySpec, part: Part) -> MappedArray | FetchedArray:
+        layout = self._ledger.layout
+        entries = {
+            entry.item: entry
+            for entry in self._ledger.of(spec.backbone)
+            if entry.size(layout.chunk(spec, part, entry.item)) is not None
+        }
+        if (folder := layout.storage.folder) is None or not self.mapped:
+            return FetchedArray(layout, spec, part, entries)
+        array = MappedArray(layout, folder, spec, part, entries)
+        keys = {layout.chunk(spec, part, item).key: item for item in entries}
+        remembered = Remembered(folder)
+        if unknown := remembered.unknown(keys):
+            self._refuse_altered(spec, part, array.altered([keys[key] for key in unknown]))
+            remembered.add(unknown)
+        return array
+
+    def _refuse_altered(self, spec: ArraySpec, part: Part, items: Sequence[int]) -> None:
+        """Refuse an array some of whose files are not what was written.
+
+        Raises:
+            CorruptStoreError: The message names the clips.
+        """
+        if items:
+            layout = self._ledger.layout
+            rows = np.concatenate([np.arange(*layout.bounds(item)) for item in items])
             raise CorruptStoreError(
-                f"{part} of {backbone} in {self.path} is not finite for clips "
-                f"{self._names(bad)}: see polyspace store verify {self.path}"
+                f"{part} of {spec.backbone} in {self.path} are altered in the files of clips "
+                f"{self._names(rows)}: polyspace store repair lets the damaged ones be done again"
             )
-        return values
 
     def _refuse_holes(self, backbone: str, rows: Int64[ndarray, " row"]) -> None:
         """Refuse rows that the store has nothing of.
@@ -234,14 +339,12 @@ def _refuse_wrong_sizes(book: Ledger) -> None:
     Raises:
         CorruptStoreError: The message names the first of such files, and its clips.
     """
-    layout = book.layout
     for entry in book.entries.values():
-        for chunk in layout.chunks(layout.specs[entry.backbone], entry.item):
-            if what := codec.wrong_size(chunk):
-                clips = ", ".join(layout.rows.ids[entry.start : entry.stop])
-                raise CorruptStoreError(
-                    f"{what}: run featurize again, which redoes only its clips ({clips})"
-                )
+        if wrong := book.wrong_sizes(entry):
+            clips = ", ".join(book.layout.rows.ids[entry.start : entry.stop])
+            raise CorruptStoreError(
+                f"{wrong[0]}: run featurize again, which redoes only its clips ({clips})"
+            )
 
 
 def find_store(where: Path, dataset: str | None, split: str) -> Path:
@@ -259,18 +362,20 @@ def find_store(where: Path, dataset: str | None, split: str) -> Path:
         _refuse_other_split(where, dataset, split)
         return where
     name = f"{dataset or '*'}_{split}.zarr"
-    found = [path for path in sorted(where.glob(name)) if metadata.is_store(path)]
+    names = storage.at(where).names()
+    found = [where / inside for inside in names if PurePath(inside).match(name)]
+    found = [path for path in found if metadata.is_store(path)]
     if len(found) == 1:
         return found[0]
     if found:
-        names = ", ".join(path.name for path in found)
-        raise StoreError(f"{where} holds {names}: say which one with --dataset")
-    raise StoreError(f"no feature store {name} in {where}: {_what_is_there(where)}")
+        several = ", ".join(path.name for path in found)
+        raise StoreError(f"{where} holds {several}: say which one with --dataset")
+    raise StoreError(f"no feature store {name} in {where}: {_what_is_there(names)}")
 
 
 def _refuse_other_split(path: Path, dataset: str | None, split: str) -> None:
     """Refuse to take one split for another: nobody trains on the test clips by mistake."""
-    header = metadata.read(path).header
+    header = ledger.read(path).layout.header
     if header.split != split or dataset not in (None, header.dataset):
         raise StoreError(
             f"{path} is the {header.split} split of {header.dataset}, expected the {split} split "
@@ -278,14 +383,13 @@ def _refuse_other_split(path: Path, dataset: str | None, split: str) -> None:
         )
 
 
-def _what_is_there(where: Path) -> str:
+def _what_is_there(names: Sequence[str]) -> str:
     """Say what a folder holds in place of the store that was looked for."""
-    if not where.is_dir():
-        return "there is no such folder; mend the path, or extract with polyspace.data.featurize"
-    if any(where.glob("features_*.pkl")) or any(where.glob("features_*.index.json")):
+    if not names:
+        return "nothing is there; mend the path, or extract with polyspace.data.featurize"
+    if any(name.startswith("features_") for name in names):
         return (
-            "it holds pickled shards, the old format, which is never opened because pickles can "
-            "execute code; extract the features again with polyspace.data.featurize"
+            "it holds the shards of the old format, which are never read in place because pickles "
+            "can execute code; turn them into a store with polyspace store import"
         )
-    names = ", ".join(sorted(path.name for path in where.iterdir())[:10])
-    return f"it holds {names or 'nothing'}; extract with polyspace.data.featurize"
+    return f"it holds {', '.join(names[:10])}; extract with polyspace.data.featurize"

@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Int64
 from numpy import ndarray
 
 from polyspace.data.splits import hold_out
 from polyspace.errors import DatasetError
-from polyspace.seeding import generator
+from polyspace.store.order import Order
 from polyspace.train.sources import StoredClips
 
 
@@ -40,13 +39,11 @@ def divide(
 
 def in_order(rows: Int64[ndarray, " row"], batch: int) -> Iterator[Int64[ndarray, " clip"]]:
     """Cut rows into batches; the last may be smaller."""
-    for start in range(0, len(rows), batch):
-        yield rows[start : start + batch]
+    return Order(rows, batch).batches(0)
 
 
 def shuffled(
     rows: Int64[ndarray, " row"], batch: int, *, seed: int, epoch: int
 ) -> Iterator[Int64[ndarray, " clip"]]:
     """Cut rows into batches in an order that every epoch draws anew from the seed."""
-    order = torch.randperm(len(rows), generator=generator(seed, "shuffle", epoch)).numpy()
-    return in_order(rows[order], batch)
+    return Order(rows, batch, seed).batches(epoch)

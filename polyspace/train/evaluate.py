@@ -14,10 +14,10 @@ from pydantic import Field
 
 from polyspace import console, precision
 from polyspace.config import Config
-from polyspace.data.progress import Progress
 from polyspace.engine import checkpoint
 from polyspace.models.fusion import Distilled
 from polyspace.precision import DeviceName
+from polyspace.progress import Progress
 from polyspace.train import evidence, provenance
 from polyspace.train.batches import divide
 from polyspace.train.contenders import Contender, contenders, parameters

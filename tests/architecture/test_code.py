@@ -1,6 +1,7 @@
 """Habits that keep the code safe, held by reading it."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,11 @@ def test_nothing_is_read_that_can_execute_code(path: Path):
         if name in ("np.load", "numpy.load", "np.savez"):
             assert ast.unparse(keywords["allow_pickle"]) == "False"
         assert name.split(".")[0] not in ("pickle", "dill", "joblib"), name
+
+
+def test_nothing_that_unpickles_is_imported():
+    pattern = re.compile(r"^\s*(import|from) (pickle|dill|joblib|cloudpickle)\b", re.MULTILINE)
+    assert not [path for path in MODULES if pattern.search(path.read_text())]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from polyspace.models.grids import TokenShape, resample
+from polyspace.store.block import Block
 from polyspace.store.layout import ArraySpec, ClipRows, StoreHeader
-from polyspace.store.writer import Block, StoreWriter
+from polyspace.store.writer import StoreWriter
 
 Shape = tuple[int, int, int]
 """Time, space and dim of a backbone's tokens."""
@@ -126,8 +127,8 @@ def _write(
 ) -> Path:
     bad = dict.fromkeys(rows.ids[len(rows) - quarantined :], "no frame can be decoded")
     with StoreWriter.open(path, header, rows, specs) as writer:
-        for item in writer.pending():
-            part = slice(item.start, item.stop)
+        for item in writer.claims():
+            part = list(item.rows)
             blocks = {
                 spec.backbone: Block(
                     tokens=tokens[spec.backbone][part, None],
@@ -136,6 +137,6 @@ def _write(
                 )
                 for spec in specs
             }
-            ids = rows.ids[part]
+            ids = [rows.ids[row] for row in part]
             writer.write(item, blocks, {clip: why for clip, why in bad.items() if clip in ids})
     return path

@@ -2,7 +2,7 @@ import pytest
 
 from polyspace.data import featurize
 from polyspace.data.featurize import FeaturizeConfig
-from polyspace.data.progress import Progress
+from polyspace.progress import Progress
 from polyspace.store.reader import FeatureStore
 from tasks import features
 from tasks.tracking import Tracker
@@ -38,7 +38,7 @@ def test_extraction_gives_the_folder_of_the_stores(config):
     assert features.extract.fn(config, UNTRACKED) == config.out
 
 
-def test_a_damaged_chunk_is_removed_so_that_extraction_makes_it_again(config):
+def test_damaged_clips_are_queued_so_that_extraction_makes_them_again(config):
     before = chunk(config)
     content = bytearray(before.read_bytes())
     content[3] ^= 1
@@ -46,7 +46,9 @@ def test_a_damaged_chunk_is_removed_so_that_extraction_makes_it_again(config):
 
     features.extract.fn(config, UNTRACKED)
 
-    assert not before.exists()
+    store = FeatureStore.open(before.parents[2])
+    assert store.coverage.pending == 1
+    assert 0 not in store.rows(["teacher"])
 
 
 def test_intact_chunks_stay(config):

@@ -25,9 +25,9 @@ from polyspace.data import workers
 from polyspace.data.clips import Clip, Manifest, Split
 from polyspace.data.datasets.motion_render import Camera, Move, Take, film
 from polyspace.data.datasets.motion_sources import PICTURES, Picture
-from polyspace.data.progress import Progress
 from polyspace.errors import DatasetError
 from polyspace.files import sha256_file, write_atomically
+from polyspace.progress import Progress
 from polyspace.seeding import derive
 
 NAME = "motion"

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from polyspace.store.layout import ArraySpec, ClipRows, StoreHeader
-from polyspace.store.writer import Block, StoreWriter, WorkItem
+from polyspace.store.block import Block
+from polyspace.store.layout import ArraySpec, ClipRows, Compression, StoreHeader
+from polyspace.store.writer import StoreWriter, WorkItem
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,12 @@ class Sample:
         return Block(torch.from_numpy(tokens).float(), torch.from_numpy(summary).float(), seconds)
 
     def blocks(self, item: WorkItem):
-        rows = range(item.start, item.stop)
-        return {s.backbone: self.block(s, rows) for s in self.specs if s.backbone in item.backbones}
+        return {
+            s.backbone: self.block(s, item.rows) for s in self.specs if s.backbone in item.backbones
+        }
 
     def bad(self, item: WorkItem):
-        ids = self.rows.ids[item.start : item.stop]
+        ids = [self.rows.ids[row] for row in item.rows]
         return {clip: why for clip, why in self.quarantined.items() if clip in ids}
 
     def open(self, path: Path):
@@ -59,10 +61,12 @@ class Sample:
         return path
 
 
-def sample(clips=10, clips_per_chunk=4):
+def sample(clips=10, clips_per_chunk=4, compression: Compression = "none"):
     names = tuple(f"v_Tähti_g{row:02d}" for row in range(clips))
     return Sample(
-        header=StoreHeader("motion", "train", ("pan", "tilt"), clips_per_chunk, {"views": 1}),
+        header=StoreHeader(
+            "motion", "train", ("pan", "tilt"), clips_per_chunk, {"views": 1}, compression
+        ),
         rows=ClipRows(names, tuple(f"g{row // 2}" for row in range(clips)), np.arange(clips) % 2),
         specs=(
             ArraySpec(
@@ -76,7 +80,7 @@ def sample(clips=10, clips_per_chunk=4):
 if __name__ == "__main__":
     slow = sample(clips=80)
     with slow.open(Path(sys.argv[1])) as writer:
-        for item in writer.pending():
+        for item in writer.claims():
             writer.write(item, slow.blocks(item), slow.bad(item))
             sys.stdout.write(f"{item.index}\n")
             sys.stdout.flush()

@@ -12,6 +12,7 @@ def test_prints_shapes_and_sizes_rather_than_values():
         tokens={"student": torch.zeros(1, 8, 4, 512, dtype=torch.float16)},
         summary={"student": torch.zeros(1, 512, dtype=torch.float16)},
         seconds={"student": torch.zeros(1, 8, 2, dtype=torch.float64)},
+        scale={},
         quarantined={"teacher": "no frames"},
     )
     assert repr(clip) == (

@@ -6,25 +6,40 @@ import pytest
 
 from polyspace.errors import ConfigError, DatasetError, LabelError
 from polyspace.store.layout import ArraySpec, ClipRows, Layout, canonical
+from polyspace.store.local import LocalFolder
 
 
 @pytest.fixture
 def layout(sample):
     specs = {spec.backbone: spec for spec in sample.specs}
-    return Layout(Path("motion_train.zarr"), sample.header, sample.rows, specs)
+    return Layout(LocalFolder(Path("motion_train.zarr")), sample.header, sample.rows, specs)
 
 
-def test_chunk_file_is_named_as_zarr_names_it_and_holds_payload_and_checksum(layout):
+def test_chunk_file_is_named_as_zarr_names_it_and_holds_the_payload(layout):
     chunk = layout.chunk(layout.specs["student"], "tokens", 1)
-    assert chunk.path == Path("motion_train.zarr/tokens/student/c.1.0.0.0.0")
+    assert chunk.key == "tokens/student/c.1.0.0.0.0"
     assert chunk.shape == (4, 1, 2, 3, 4)
-    assert (chunk.payload_bytes, chunk.file_bytes) == (192, 196)
+    assert chunk.payload_bytes == 192
 
 
 def test_every_part_has_its_own_shape_and_type(layout):
     chunks = layout.chunks(layout.specs["teacher"], 0)
     assert [chunk.shape for chunk in chunks] == [(4, 2, 3, 1, 5), (4, 2, 5), (4, 2, 3, 2)]
     assert [chunk.dtype.str for chunk in chunks] == ["<f4", "<f4", "<f8"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "types"),
+    [
+        ("bfloat16", ["<u2", "<u2", "<f8"]),
+        ("scaled", ["<f2", "<f4", "<f8", "<f4"]),
+        ("int8", ["|i1", "<f4", "<f8", "<f4"]),
+    ],
+)
+def test_the_storage_type_says_what_lies_on_disk(layout, dtype, types):
+    spec = replace(layout.specs["teacher"], dtype=dtype)
+    assert [chunk.dtype.str for chunk in layout.chunks(spec, 0)] == types
+    assert [chunk.part for chunk in layout.chunks(spec, 0)] == list(spec.parts)
 
 
 def test_last_work_item_ends_with_the_last_clip(layout):

@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -115,14 +116,41 @@ def test_files_that_are_not_whole_are_an_error_at_opening_that_names_the_clips(s
         FeatureStore.open(store)
 
 
-def test_values_that_are_not_finite_are_an_error_that_names_the_clips(store, opened):
+@pytest.mark.parametrize("backbone", ["student", "teacher"])
+def test_altered_bytes_are_an_error_that_names_the_clips_of_the_file(store, backbone):
+    file = next((store / "tokens" / backbone).glob("c.1.*"))
+    content = bytearray(file.read_bytes())
+    content[9] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(CorruptStoreError, match="clips v_Tähti_g04, v_Tähti_g05, v_Tähti_g06, v_"):
+        FeatureStore.open(store).tokens(backbone, np.array([9]))
+
+
+def test_files_that_were_checked_are_checked_again_when_they_change(store, opened):
+    rows = np.array([5])
+    before = opened.tokens("student", rows)
+    assert torch.equal(FeatureStore.open(store).tokens("student", rows), before)
     file = store / "tokens" / "student" / "c.1.0.0.0.0"
-    values = np.frombuffer(file.read_bytes()[:-4], dtype="<f2").reshape(4, -1).copy()
-    values[2, 5] = np.nan
-    file.write_bytes(values.tobytes() + bytes(4))
-    opened.tokens("student", np.array([4, 5, 7]))
-    with pytest.raises(CorruptStoreError, match="not finite for clips v_Tähti_g06: see polyspace"):
-        opened.tokens("student", np.array([4, 5, 6, 7]))
+    stamp = file.stat()
+    content = bytearray(file.read_bytes())
+    content[9] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    with pytest.raises(CorruptStoreError):
+        FeatureStore.open(store).tokens("student", rows)
+
+
+def test_opening_and_reading_writes_nothing_into_the_store(store):
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
+    FeatureStore.open(store).tokens("student", np.array([5]))
+    assert {path: path.stat().st_mtime_ns for path in store.rglob("*")} == before
+
+
+def test_a_buffer_can_be_used_again(opened):
+    rows = np.array([5, 2])
+    out = opened.stored("student", rows)
+    assert opened.stored("student", rows[::-1].copy(), out=out) is out
+    assert torch.equal(out.float(), opened.tokens("student", rows[::-1].copy()))
 
 
 def test_repr_is_one_line_of_facts(partial):
@@ -173,7 +201,7 @@ def test_of_several_stores_one_must_be_named(store, sample):
 
 
 def test_a_missing_folder_is_said_to_be_missing(tmp_path):
-    with pytest.raises(StoreError, match="there is no such folder"):
+    with pytest.raises(StoreError, match="nothing is there; mend the path"):
         find_store(tmp_path / "nowhere", "motion", "train")
 
 
@@ -182,5 +210,5 @@ def test_a_missing_folder_is_said_to_be_missing(tmp_path):
 )
 def test_the_old_pickled_format_is_recognised_and_never_opened(tmp_path, name):
     (tmp_path / name).write_bytes(b"cos\nsystem\n")
-    with pytest.raises(StoreError, match="old format, which is never opened"):
+    with pytest.raises(StoreError, match="turn them into a store with polyspace store import"):
         find_store(tmp_path, "ucf101", "train")

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from polyspace.errors import PolySpaceError
+from polyspace.store import ledger
 from polyspace.store.layout import PARTS
 from polyspace.store.reader import FeatureStore
-from polyspace.store.verification import verify
+from polyspace.store.verification import inspect, verify
 
 
 def drive(stage):
@@ -66,15 +67,17 @@ def test_damage_is_pinned_to_the_clip(store, sample):
     _flip(file, 8 * (2 * 120 + 7))
     (problem,) = drive(verify(store))[1].problems
     assert problem.clips == (sample.rows.ids[6],)
-    assert problem.what == f"{file} altered: the crc32c differs"
+    assert problem.what == f"{file} is altered: its crc32c differs"
+    assert (problem.backbone, problem.item) == ("teacher", 1)
 
 
-def test_damage_outside_of_the_clips_is_reported_for_the_whole_item(store, sample):
+def test_damage_outside_of_the_clips_is_reported_and_is_no_clips(store):
     file = store / "summary" / "student" / "c.2.0.0"
     # The item's last two rows are fill.
     _flip(file, 8 * (3 * 8))
     (problem,) = drive(verify(store))[1].problems
-    assert problem.clips == sample.rows.ids[8:]
+    assert problem.clips == ()
+    assert str(file) in problem.what
 
 
 def test_a_chunk_replaced_by_a_sound_one_with_other_values_is_found(store, sample):
@@ -82,7 +85,17 @@ def test_a_chunk_replaced_by_a_sound_one_with_other_values_is_found(store, sampl
     files[0].write_bytes(files[1].read_bytes())
     (problem,) = drive(verify(store))[1].problems
     assert problem.clips == sample.rows.ids[:4]
-    assert "the ledger has another sha256" in problem.what
+    assert "is replaced: the ledger has another crc32c" in problem.what
+
+
+def test_so_is_one_that_an_older_version_wrote_whose_lines_know_no_files(store, sample):
+    files = sorted((store / "tokens" / "student").glob("c.*"))
+    files[0].write_bytes(files[1].read_bytes())
+    book = ledger.read(store)
+    entry = book.entries["student", 0].model_copy(update={"files": None})
+    found = inspect(book, entry)
+    assert found.bad == (0, 1, 2, 3)
+    assert found.what == "item 0 of student is replaced: its sha256 differs"
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "short"])

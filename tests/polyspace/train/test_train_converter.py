@@ -150,7 +150,7 @@ def test_dimensions_that_do_not_are_refused(
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"features": Path("/nowhere")}, StoreError, r"no feature store .*there is no such folder"),
+        ({"features": Path("/nowhere")}, StoreError, r"no feature store .*nothing is there"),
         ({"dataset": "ucf101"}, StoreError, r"no feature store ucf101_train.zarr"),
         ({"split": "validation"}, StoreError, r"no feature store \*_validation.zarr"),
         ({"teachers": ("depth",)}, StoreError, r"not depth: add it with"),

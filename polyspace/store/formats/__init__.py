@@ -1,0 +1,1 @@
+"""Formats in which features leave a store, one file each."""

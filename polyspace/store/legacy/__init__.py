@@ -1,0 +1,1 @@
+"""The format before the store: shards of features, pickled or as folders of arrays."""
