@@ -5,6 +5,8 @@
 #   make test     every test
 #   make check    format, lint, types, directions of imports, spelling
 #   make bench    the benchmarks, at their real sizes
+#   make peers    the store beside other formats, which it installs first
+#   make torture  the store under kills, flipped bits, full disks and second writers
 #
 # Another Python: make install PYTHON=python3.13. Without a GPU, torch is far smaller from its own
 # index: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make install
@@ -17,7 +19,7 @@ INSTALLED := .venv/installed
 # same extraction take six times as long (docs/log.md).
 export OMP_WAIT_POLICY := passive
 
-.PHONY: install demo serve test check bench
+.PHONY: install demo serve test check bench peers torture
 
 install: $(INSTALLED)
 
@@ -49,3 +51,13 @@ check: $(INSTALLED)
 # Without the shape checks of the tests, which take longer than what is measured.
 bench: $(INSTALLED)
 	@$(BIN)/python -m pytest tests/benchmarks -o addopts=--import-mode=importlib --benchmark-only --real
+	@$(BIN)/python -m tests.benchmarks.store_against_peers
+
+# In an environment of its own: the formats' packages bring many others.
+peers: $(INSTALLED)
+	@$(PYTHON) -m venv --clear .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -e '.[peers]'
+	@.venv-peers/bin/python -m tests.benchmarks.store_against_peers
+
+torture: $(INSTALLED)
+	@$(BIN)/python -m tests.torture.run
