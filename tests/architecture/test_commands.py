@@ -6,16 +6,19 @@ import shlex
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
-from polyspace import cli, console
+from polyspace import console
+from polyspace.cli.store import Store
 from polyspace.config import Config
+from polyspace.store.block import Block
 from polyspace.store.layout import ArraySpec, ClipRows, StoreHeader
 from polyspace.store.reader import FeatureStore
-from polyspace.store.writer import Block, StoreWriter
+from polyspace.store.writer import StoreWriter
 from tests.architecture.readme_tree import ROOT
 
 DOCUMENTS = sorted(
@@ -35,9 +38,13 @@ def commands():
             for line in block.replace("\\\n", " ").splitlines():
                 words = shlex.split(line, comments=True)
                 if words[:2] == ["python", "-m"]:
-                    yield pytest.param(words[2], words[3:], id=f"{document.name}-{words[2]}")
+                    yield pytest.param(
+                        words[2], words[3:], id=f"{document.name}-{' '.join(words[2:])}"
+                    )
                 elif words[:1] == ["polyspace"]:
-                    yield pytest.param("polyspace.cli", words[1:], id=f"{document.name}-polyspace")
+                    yield pytest.param(
+                        "polyspace.cli.command", words[1:], id=f"{document.name}-{' '.join(words)}"
+                    )
 
 
 def config_of(module: str) -> type[Config]:
@@ -54,9 +61,16 @@ def config_of(module: str) -> type[Config]:
     return getattr(import_module(module), names[0])
 
 
+def options_of(config: type[Config]) -> set[str]:
+    """Give the options of all of a command's subcommands."""
+    union = get_args(config.model_fields["command"].annotation)
+    kinds = [get_args(kind)[0] if get_args(kind) else kind for kind in union]
+    return {name for kind in kinds for name in kind.model_fields}
+
+
 def test_there_are_commands_to_try():
     assert {command.values[0] for command in commands()} >= {
-        "polyspace.cli",
+        "polyspace.cli.command",
         "polyspace.data.featurize",
         "polyspace.train.train_converter",
         "polyspace.train.train_fusion",
@@ -77,11 +91,11 @@ def test_a_command_with_a_wrong_option_would_be_noticed():
 
 def test_options_named_in_passing_exist():
     modules = [
-        path for path in CODE if "console.run(" in path.read_text() and path.name != "cli.py"
+        path for path in CODE if "console.run(" in path.read_text() and path.parent.name != "cli"
     ]
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in modules]
     known = {field for name in names for field in config_of(name).model_fields}
-    known |= {f"no_{field}" for field in known} | {"help", *cli.Info.model_fields}
+    known |= {f"no_{field}" for field in known} | {"help", *options_of(Store)}
     for document in DOCUMENTS:
         for option in re.findall(r"`--([a-zA-Z][\w-]*)", document.read_text()):
             assert option.replace("-", "_") in known, f"{document.name}: --{option}"

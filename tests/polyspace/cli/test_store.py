@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from polyspace import cli
+from polyspace.cli import command
 from polyspace.models.backbones.registry import NAMES
 from polyspace.store.reader import FeatureStore
 
@@ -18,7 +18,7 @@ def run(monkeypatch, capsys):
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["polyspace", *map(str, words)])
         with pytest.raises(SystemExit) as stop:
-            cli.main()
+            command.main()
         said = capsys.readouterr()
         return stop.value.code, said.out, said.err
 

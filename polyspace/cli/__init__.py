@@ -1,0 +1,1 @@
+"""The command ``polyspace``: what an operator asks of what PolySpace has made."""
