@@ -42,8 +42,7 @@ def sizes_bytes(folder: Path) -> dict[str, int]:
     sizes: Counter[str] = Counter()
     for store in _stores(folder):
         for name in store.backbones:
-            files = store.path.glob(f"*/{name}/*")
-            sizes[name] += sum(file.stat().st_size for file in files)
+            sizes[name] += store.size_bytes(name)
     return dict(sizes)
 
 

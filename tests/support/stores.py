@@ -1,6 +1,7 @@
 """Small feature stores whose teachers are a known function of their student."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from polyspace.models.grids import TokenShape, resample
+from polyspace.precision import FeatureType
 from polyspace.store.block import Block
 from polyspace.store.layout import ArraySpec, ClipRows, StoreHeader
 from polyspace.store.writer import StoreWriter
@@ -34,6 +36,7 @@ def make_store(
     quarantined: int = 0,
     labels_moved: int = 0,
     random: tuple[str, ...] = (),
+    storage: FeatureType = "float16",
 ) -> Path:
     """Write a store; give its path. The splits of one seed show one world.
 
@@ -56,6 +59,7 @@ def make_store(
         quarantined: How many of the last clips nothing could be seen of.
         labels_moved: Added to every label, modulo `classes`: the same clips, named otherwise.
         random: Backbones whose weights are said to be random.
+        storage: Type that the features are stored in.
     """
     name, *sizes = student
     shapes = {name: TokenShape(*sizes)} | {key: TokenShape(*own) for key, own in teachers.items()}
@@ -71,7 +75,16 @@ def make_store(
             (labels + labels_moved) % classes,
         ),
         [
-            _spec(key, shape, key == name, (fingerprints or {}).get(key, f"{key}-1"), key in random)
+            replace(
+                _spec(
+                    key,
+                    shape,
+                    key == name,
+                    (fingerprints or {}).get(key, f"{key}-1"),
+                    key in random,
+                ),
+                dtype=storage,
+            )
             for key, shape in shapes.items()
         ],
         tokens,

@@ -84,7 +84,7 @@ def fusion_config(features: Path, converters: Path, save_dir: Path, **changes) -
     return FusionConfig.model_validate(settings | changes)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def converter_settings():
     return converter_config
 
@@ -94,6 +94,6 @@ def fusion_settings():
     return fusion_config
 
 
-@pytest.fixture(name="finish")
+@pytest.fixture(name="finish", scope="session")
 def finish_fixture():
     return finish
