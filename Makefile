@@ -5,6 +5,7 @@
 #   make test     every test
 #   make check    format, lint, types, directions of imports, spelling
 #   make bench    the benchmarks, at their real sizes
+#   make torture  kills, damage, full disks: the feature store's promises at full scale, 10 minutes
 #   make peers    the store beside other formats, which it installs first
 #   make torture  the store under kills, flipped bits, full disks and second writers
 #
@@ -61,3 +62,7 @@ peers: $(INSTALLED)
 
 torture: $(INSTALLED)
 	@$(BIN)/python -m tests.torture.run
+
+# OUT=FILE writes the table down.
+torture: $(INSTALLED)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture.run $(if $(OUT),--out $(OUT))

@@ -13,7 +13,7 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from polyspace.config import Config
-from polyspace.errors import CorruptStoreError
+from polyspace.errors import CorruptStoreError, StoreError
 from polyspace.store.encoding import Lost
 from polyspace.store.layout import CHECKSUM_BYTES, Chunk
 from polyspace.store.seal import seal, unseal
@@ -89,6 +89,8 @@ class Lines:
     """By key, every sha256 that a small file may have."""
     present: frozenset[str]
     """Small files that must be there."""
+    counts: Mapping[str, int]
+    """How many of any kind each file of the ledger has."""
 
 
 class JournalReader:
@@ -105,6 +107,7 @@ class JournalReader:
 
         Raises:
             CorruptStoreError: A line is damaged.
+            StoreError: A line of another version.
         """
         keys = sorted(key for key in sizes if key.startswith(FOLDER) and key.endswith(".jsonl"))
         known = {key: self._read.get(key, 0) for key in keys}
@@ -133,11 +136,16 @@ def _sorted(files: Mapping[str, Sequence[Entry | Vouched]]) -> Lines:
         present.update(line.present)
         for key, digest in line.vouched.items():
             vouched[key] = vouched.get(key, frozenset()) | {digest}
-    entries = {
-        key.removeprefix(FOLDER): tuple(line for line in lines if isinstance(line, Entry))
-        for key, lines in files.items()
-    }
-    return Lines(entries, vouched, frozenset(present))
+    named = {key.removeprefix(FOLDER): lines for key, lines in files.items()}
+    return Lines(
+        {
+            name: tuple(line for line in own if isinstance(line, Entry))
+            for name, own in named.items()
+        },
+        vouched,
+        frozenset(present),
+        {name: len(own) for name, own in named.items()},
+    )
 
 
 def mend(storage: Storage) -> int:
@@ -158,6 +166,11 @@ class LedgerFile:
     def __init__(self, storage: Storage) -> None:
         name = f"{now().replace(':', '')}-{uuid4().hex[:8]}.jsonl"
         self._journal: Journal = storage.journal(f"{FOLDER}{name}")
+
+    @property
+    def next(self) -> str:
+        """Name of the file that the next line goes to."""
+        return self._journal.key.removeprefix(FOLDER)
 
     def append(self, line: Entry | Vouched) -> None:
         """Write one line; it is durable when this returns."""
@@ -187,7 +200,12 @@ def _parse(lines: Sequence[bytes], before: int, file: str) -> Iterator[Entry | V
         kind = Vouched if line.startswith(b'{"vouched"') else Entry
         try:
             yield kind.model_validate_json(unseal(line))
-        except (ValueError, ValidationError) as error:
+        except ValidationError as error:
+            raise StoreError(
+                f"line {number} of {file} is whole, but not one that this version of polyspace "
+                f"understands: use the version that wrote it"
+            ) from error
+        except ValueError as error:
             raise CorruptStoreError(
                 f"line {number} of {file} is damaged ({error}): run polyspace store repair, which "
                 f"takes it out so that its clips are done again"

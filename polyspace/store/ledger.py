@@ -38,7 +38,7 @@ class Ledger:
     entries: Mapping[tuple[str, int], Entry]
     """By backbone and work item."""
     lines: Mapping[str, int]
-    """Lines on work items in each file of the ledger."""
+    """How many there are in each file of the ledger, on work items and on small files."""
     sizes: Mapping[str, int]
     """Bytes of every file of the store, by key."""
 
@@ -110,13 +110,13 @@ class Follower:
         self._place = storage.at(path)
         self._journal = JournalReader(self._place)
         while True:
-            sizes = self._place.list()
+            said = self._place.list(journal.FOLDER)
             try:
-                self._book = self._open(sizes, for_repair=for_repair)
+                self._book = self._open(said, for_repair=for_repair)
                 return
             except CorruptStoreError:
                 # It may only look so while somebody writes, who then has added lines.
-                if self._place.list(journal.FOLDER) == _of_ledger(sizes):
+                if self._place.list(journal.FOLDER) == said:
                     raise
 
     @property
@@ -126,13 +126,14 @@ class Follower:
 
     def look_again(self) -> Ledger:
         """Read what was added since, and look at all files again."""
-        sizes = self._place.list()
-        return self._follow(sizes, sizes)
+        lines = self._journal.lines(self._place.list(journal.FOLDER))
+        return self._follow(lines, self._place.list())
 
     def catch_up(self) -> Ledger:
         """Read what was added since; the files of new lines are taken to be as these say."""
         before = self._book
-        book = self._follow(self._place.list(journal.FOLDER), before.sizes)
+        lines = self._journal.lines(self._place.list(journal.FOLDER))
+        book = self._follow(lines, before.sizes)
         said = {
             chunk.key: size
             for key, entry in book.entries.items()
@@ -143,28 +144,28 @@ class Follower:
         self._book = replace(book, sizes={**before.sizes, **said})
         return self._book
 
-    def lost_lines(self) -> int:
-        """Count the lines on work items that `state` has counted, and that are gone."""
-        return sum(
-            max(0, lines - self._book.lines.get(file, 0)) for file, lines in self._roll.items()
-        )
-
-    def _open(self, sizes: Mapping[str, int], *, for_repair: bool) -> Ledger:
-        lines = self._journal.lines(sizes)
+    def _open(self, said: Mapping[str, int], *, for_repair: bool) -> Ledger:
+        lines = self._journal.lines(said)
+        # Looked for afterwards: what the lines speak of was there before them.
+        sizes = self._place.list()
         layout = metadata.read(self._place, sizes, lines, for_repair=for_repair)
         self._known = fingerprint.of_arrays(layout)
-        book = Ledger(layout, self._newest(layout, lines), _counts(lines), sizes)
-        self._roll = metadata.roll(self._place, sizes, lines)
+        book = Ledger(layout, self._newest(layout, lines), lines.counts, sizes)
         if for_repair:
             _refuse_unproven(layout, lines, {entry.backbone for entry in book.entries.values()})
         else:
-            _refuse_lost_lines(layout, book.lines, self._roll)
+            _refuse_lost_lines(layout, book.lines, metadata.roll(self._place, sizes))
         return book
 
-    def _follow(self, journal_sizes: Mapping[str, int], sizes: Mapping[str, int]) -> Ledger:
-        lines = self._journal.lines(journal_sizes)
+    def _follow(self, lines: Lines, sizes: Mapping[str, int]) -> Ledger:
         layout = self._book.layout
-        self._book = Ledger(layout, self._newest(layout, lines), _counts(lines), sizes)
+        # Backbones that were added meanwhile concern only those who know them.
+        known = {
+            file: tuple(entry for entry in entries if entry.backbone in layout.specs)
+            for file, entries in lines.entries.items()
+        }
+        entries = self._newest(layout, replace(lines, entries=known))
+        self._book = Ledger(layout, entries, lines.counts, sizes)
         return self._book
 
     def _newest(self, layout: Layout, lines: Lines) -> dict[tuple[str, int], Entry]:
@@ -185,14 +186,6 @@ def read(path: Path) -> Ledger:
             something else than this store says it is.
     """
     return Follower(path).book
-
-
-def _of_ledger(sizes: Mapping[str, int]) -> dict[str, int]:
-    return {key: size for key, size in sizes.items() if key.startswith(journal.FOLDER)}
-
-
-def _counts(lines: Lines) -> dict[str, int]:
-    return {file: len(entries) for file, entries in lines.entries.items() if entries}
 
 
 def _check(entry: Entry, layout: Layout, known: Mapping[str, str]) -> None:
@@ -218,7 +211,7 @@ def _refuse_lost_lines(layout: Layout, found: Mapping[str, int], roll: Mapping[s
     if short:
         file, lines = next(iter(short.items()))
         raise CorruptStoreError(
-            f"{layout.path / journal.FOLDER / file} has {found.get(file, 0)} lines on work items, "
+            f"{layout.path / journal.FOLDER / file} has {found.get(file, 0)} lines, "
             f"expected {lines}: restore it from a copy, or run polyspace store repair, which takes "
             f"its clips for not done"
         )

@@ -87,7 +87,7 @@ class LocalFolder:
 
     def journal(self, key: str) -> "LocalJournal":
         """Give a new journal, made when its first line is written."""
-        return LocalJournal(self.path / key)
+        return LocalJournal(self.path / key, key)
 
     def sweep(self, keys: Sequence[str]) -> None:
         """Remove what others who write these files have only half-written."""
@@ -100,8 +100,8 @@ class LocalFolder:
 class LocalJournal:
     """A file that grows line by line, each of them synced."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, key: str) -> None:
+        self._path, self.key = path, key
         self._file: BinaryIO | None = None
 
     def append(self, line: bytes) -> None:

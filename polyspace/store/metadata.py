@@ -39,6 +39,7 @@ from polyspace.store.layout import (
     Part,
     StoreHeader,
 )
+from polyspace.store.local import PARTIAL
 from polyspace.store.storage import Storage
 
 # One folder an array instead of five levels of them: half the cost of writing.
@@ -47,6 +48,7 @@ KEYS = DefaultChunkKeyEncoding(separator=".")
 ROOT = "zarr.json"
 STATE = "state"
 COLUMNS = ("id", "group", "label", STATE)
+STATISTICS = "statistics"
 
 
 def create(layout: Layout, ledger: LedgerFile) -> None:
@@ -59,6 +61,7 @@ def create(layout: Layout, ledger: LedgerFile) -> None:
     add_column(group, "id", rows.ids, dtype="string", fill="")
     add_column(group, "group", rows.groups, dtype="string", fill="")
     add_column(group, "label", rows.labels, dtype="int64", fill=-1)
+    _add_state(group, ["pending"] * len(rows), {"ledger": {}, "lost": {}})
     publish(layout.storage, files, ledger, last=ROOT)
 
 
@@ -77,13 +80,17 @@ def add_arrays(layout: Layout, spec: ArraySpec, ledger: LedgerFile) -> Layout:
 
 
 def publish(place: Storage, files: Mapping[str, Buffer], ledger: LedgerFile, *, last: str) -> None:
-    """Write files that zarr made, durably and vouched for; the last one makes the others count."""
+    """Add files that zarr made, durably and vouched for; the last one makes the others count."""
+    _write(place, files, ledger, last=last)
+    ledger.append(Vouched(vouched={}, present=tuple(files)))
+
+
+def _write(place: Storage, files: Mapping[str, Buffer], ledger: LedgerFile, *, last: str) -> None:
     content = {key: file.to_bytes() for key, file in files.items()}
     digests = {key: hashlib.sha256(text).hexdigest() for key, text in content.items()}
     ledger.append(Vouched(vouched=digests))
     for key in sorted(content, key=lambda key: key == last):
         place.publish(key, [content[key]])
-    ledger.append(Vouched(vouched={}, present=tuple(content)))
 
 
 def is_store(path: Path) -> bool:
@@ -163,28 +170,29 @@ def vouch(place: Storage, ledger: LedgerFile) -> None:
         ledger.append(Vouched(vouched=digests, present=tuple(files)))
 
 
-def roll(place: Storage, sizes: Mapping[str, int], lines: Lines) -> Mapping[str, int]:
-    """Give the lines that each file of the ledger had when `state` was last derived from it.
+def confirm(place: Storage, ledger: LedgerFile) -> None:
+    """Say of small files that they are there, where a writer was killed before it could."""
+    lines = JournalReader(place).lines(place.list(FOLDER))
+    there = lines.vouched.keys() & set(filter(_is_ours, place.list()))
+    if unsaid := there - lines.present:
+        ledger.append(Vouched(vouched={}, present=tuple(sorted(unsaid))))
 
-    Nothing is known where there is no `state`, or a damaged one, which only repair gets to see.
-    """
-    key = f"{STATE}/{ROOT}"
-    content = place.read(key) if key in sizes else b""
-    if hashlib.sha256(content).hexdigest() not in lines.vouched.get(key, ()):
+
+def roll(place: Storage, sizes: Mapping[str, int]) -> Mapping[str, int]:
+    """Give the lines that each file of the ledger had when `state` was last derived from it."""
+    if f"{STATE}/{ROOT}" not in sizes:
         return {}
-    return json.loads(content)["attributes"]["ledger"]
+    return json.loads(place.read(f"{STATE}/{ROOT}"))["attributes"]["ledger"]
 
 
 def publish_state(
     place: Storage, states: Sequence[str], attributes: Mapping[str, Any], ledger: LedgerFile
 ) -> None:
-    """Write the state of every clip, for those who don't read the ledger."""
+    """Write the state of every clip, for those who don't read the ledger; that takes one line."""
     files: dict[str, Buffer] = {}
-    group = zarr.create_group(MemoryStore(files))
-    column = add_column(group, STATE, states, dtype="string", fill="")
-    column.attrs.update(attributes)
+    _add_state(zarr.create_group(MemoryStore(files)), states, attributes)
     own = {key: file for key, file in files.items() if key.startswith(f"{STATE}/")}
-    publish(place, own, ledger, last=f"{STATE}/{ROOT}")
+    _write(place, own, ledger, last=f"{STATE}/{ROOT}")
 
 
 def state(place: Storage, sizes: Mapping[str, int]) -> tuple[list[str], Mapping[str, Any]] | None:
@@ -201,11 +209,16 @@ def small_files(place: Storage, sizes: Mapping[str, int], prefix: str) -> dict[s
     Raises:
         CorruptStoreError: One is not as it was written.
     """
-    files = place.read_many({key: 0 for key in sizes if key.startswith(prefix)})
+    files = place.read_many({key: 0 for key in sizes if _is_whole(key, prefix)})
     # In this order: a writer first says what a file will be, then writes it, then says so.
     lines = JournalReader(place).lines(place.list(FOLDER))
     check(place.path, files, lines, place.list())
     return {key.removeprefix(prefix): _buffer(content) for key, content in files.items()}
+
+
+def statistics(sizes: Mapping[str, int]) -> set[str]:
+    """Name the files of the statistics: each of them has a line, or has lost it."""
+    return {key for key in sizes if _is_whole(key, f"{STATISTICS}/")}
 
 
 def _read(place: Storage, files: Mapping[str, bytes]) -> Layout:
@@ -261,6 +274,11 @@ def _add_array(group: zarr.Group, layout: Layout, spec: ArraySpec, part: Part) -
     )
 
 
+def _add_state(group: zarr.Group, states: Sequence[str], attributes: Mapping[str, Any]) -> None:
+    column = add_column(group, STATE, states, dtype="string", fill="")
+    column.attrs.update(attributes)
+
+
 def add_column(
     group: zarr.Group, name: str, values: Iterable[object], *, dtype: str, fill: str | int
 ) -> zarr.Array[Any]:
@@ -288,6 +306,11 @@ def _header_attributes(header: StoreHeader) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {name: version(name) for name in ("polyspace", "torch", "zarr")},
     }
+
+
+def _is_whole(key: str, prefix: str) -> bool:
+    """Tell whether a file under a prefix is more than what a killed writer has half-written."""
+    return key.startswith(prefix) and not key.endswith(PARTIAL)
 
 
 def _is_ours(key: str) -> bool:

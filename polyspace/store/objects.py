@@ -12,7 +12,6 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,12 +147,19 @@ class ObjectJournal:
     """Lines of which each is an object of its own, because objects can't grow."""
 
     def __init__(self, prefix: ObjectPrefix, key: str) -> None:
-        stem, _, ending = key.rpartition(".")
-        self._prefix, self._names = prefix, (f"{stem}-{line:06d}.{ending}" for line in count())
+        self._prefix, self._stem, self._lines = prefix, key.removesuffix(".jsonl"), 0
+
+    @property
+    def key(self) -> str:
+        """The object that the next line becomes."""
+        return f"{self._stem}-{self._lines:06d}.jsonl"
 
     def append(self, line: bytes) -> None:
         """Write one line; it is durable when this returns."""
-        self._prefix.publish(next(self._names), [line])
+        key = self.key
+        # One that failed may have come through all the same: it keeps its name.
+        self._lines += 1
+        self._prefix.publish(key, [line])
 
     def close(self) -> None:
         """Do nothing: nothing is held open."""

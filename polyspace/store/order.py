@@ -3,8 +3,9 @@
 Over all ranks every row comes exactly once an epoch, and every rank gets as many batches.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -19,11 +20,36 @@ Rows = Int64[ndarray, " row"]
 
 @dataclass(frozen=True)
 class Window:
-    """Shuffling inside of a window of whole chunks, where a chunk is fetched as one file."""
+    """Shuffling inside of a window of whole chunks, where a chunk is fetched as one file.
+
+    Every batch but the last is full, so it may reach into the next window. Where two windows are
+    kept, and a batch reaches into two at most, each chunk is fetched once an epoch.
+    """
 
     clips_per_chunk: int
     chunks: int = 8
-    """Of one window. A batch may reach into the next one, so two have to be kept."""
+    """Of one window."""
+
+    def plan(
+        self, batches: Sequence[Int64[ndarray, " _clip"]]
+    ) -> Iterator[tuple[Int64[ndarray, " kept"], Int64[ndarray, " fresh"]]]:
+        """Say for each batch which chunks to keep, and which to fetch in place of the others.
+
+        Returns:
+            The first rows of these chunks and of those, which together are two windows at most.
+        """
+        touched = [np.unique(rows // self.clips_per_chunk).tolist() for rows in batches]
+        last = {chunk: number for number, own in enumerate(touched) for chunk in own}
+        kept, coming = list[int](), iter(last)
+        for number in range(len(batches)):
+            kept = [chunk for chunk in kept if last[chunk] >= number]
+            needed = (chunk for chunk in coming if last[chunk] >= number)
+            fresh = list(islice(needed, 2 * self.chunks - len(kept)))
+            yield self._first_rows(kept), self._first_rows(fresh)
+            kept += fresh
+
+    def _first_rows(self, chunks: Iterable[int]) -> Rows:
+        return np.fromiter(chunks, np.int64) * self.clips_per_chunk
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,26 +94,21 @@ class Order:
         bounds = [*range(0, clips, together), clips]
         if len(bounds) > 2 and clips - bounds[-2] < self.ranks:
             del bounds[-2]
-        return bounds if clips else [0]
+        return bounds
 
     def _drawn(self, epoch: int) -> Rows:
         """Give all rows in the order of an epoch."""
         if self.seed is None:
             return self.rows
-        if self.window is None:
-            return self.rows[_permutation(len(self.rows), self.seed, "shuffle", epoch)]
-        windows = _windows(self.rows, self.window, self.seed, epoch)
-        return np.concatenate([self.rows[:0], *windows])
+        drawn = self.rows[_permutation(len(self.rows), self.seed, "shuffle", epoch)]
+        return _by_window(drawn, self.window, self.seed, epoch) if self.window else drawn
 
 
-def _windows(rows: Rows, window: Window, seed: int, epoch: int) -> Iterator[Rows]:
-    """Draw an order of the chunks, and in each window of them one of the rows."""
-    chunk = rows // window.clips_per_chunk
-    chunks = np.unique(chunk)
-    drawn = chunks[_permutation(len(chunks), seed, "chunks", epoch)]
-    for number, start in enumerate(range(0, len(drawn), window.chunks)):
-        inside = rows[np.isin(chunk, drawn[start : start + window.chunks])]
-        yield inside[_permutation(len(inside), seed, "window", epoch, number)]
+def _by_window(drawn: Rows, window: Window, seed: int, epoch: int) -> Rows:
+    """Bring the rows of each window of chunks together, and leave them in the order drawn."""
+    chunks, chunk = np.unique(drawn // window.clips_per_chunk, return_inverse=True)
+    place = _permutation(len(chunks), seed, "chunks", epoch)
+    return drawn[np.argsort(place[chunk] // window.chunks, kind="stable")]
 
 
 def _permutation(count: int, seed: int, *purpose: str | int) -> Int64[ndarray, " row"]:

@@ -201,9 +201,10 @@ class FeatureStore:
     def expect(self, backbones: Sequence[str], rows: Int64[ndarray, " clip"]) -> None:
         """Begin to fetch the chunks in which some rows lie; a mapped store has them already."""
         for backbone in backbones:
-            for part in self._spec(backbone).parts:
+            wanted = (part for part in self._spec(backbone).parts if part in ("tokens", "scale"))
+            for part in wanted:
                 array = self._array(backbone, part)
-                if part in ("tokens", "scale") and isinstance(array, FetchedArray):
+                if isinstance(array, FetchedArray):
                     array.expect(rows)
 
     def seconds(

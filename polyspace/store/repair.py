@@ -27,18 +27,19 @@ class Repair:
     """To be done again by some backbone; in the store's order."""
     lines: int
     """Damaged lines that were taken out of the ledger."""
-    lost: int
-    """Work items, each backbone's counted by itself, whose lines were there once."""
+    pending: int
+    """Clips that are to be done now, those among them."""
+    has_changed: bool
+    """Whether anything was put right."""
 
     def __str__(self) -> str:
         """Say it in one line."""
-        lines = f"{self.lines} damaged lines taken out of the ledger, " if self.lines else ""
-        lost = f"{self.lost} work items have lost their line, " if self.lost else ""
-        if not self.clips and not lines and not lost:
+        if not self.has_changed:
             return f"{self.path}: nothing to repair"
         return (
-            f"{self.path}: {lines}{lost}{len(self.clips)} damaged clips are queued again: run the "
-            f"extraction, which does exactly what is missing"
+            f"{self.path}: took {self.lines} damaged lines and {len(self.clips)} damaged clips "
+            f"out; {self.pending} clips are to be done: run the extraction, which does exactly "
+            f"these"
         )
 
 
@@ -55,15 +56,15 @@ def repair(path: Path) -> Generator[Progress, None, Repair]:
     leases, file = Leases(place), LedgerFile(place)
     try:
         follower = Follower(path, for_repair=True)
-        lost = follower.lost_lines()
         metadata.vouch(place, file)
         clips = yield from _repair(follower, leases, file)
         with leases.hold("state"):
-            state.refresh(follower.look_again(), file)
+            book = follower.look_again()
+            has_changed = state.refresh(book, file)
     finally:
         leases.close()
         file.close()
-    return Repair(path, clips, lines, lost)
+    return Repair(path, clips, lines, book.coverage().pending, has_changed)
 
 
 def _repair(

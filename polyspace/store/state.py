@@ -1,7 +1,7 @@
 """The `state` column: what became of every clip, for those who read zarr but not the ledger.
 
 It is derived and never the truth. Its attributes also say how many lines each file of the ledger
-had, so that one that gets lost is noticed, and what the storage types have cost.
+has, so that one that gets lost is noticed, and what the storage types have cost.
 """
 
 from collections.abc import Mapping
@@ -29,16 +29,21 @@ def of(book: Ledger) -> tuple[list[str], Mapping[str, Any]]:
     return states, {"ledger": dict(book.lines), "lost": lost}
 
 
-def refresh(book: Ledger, ledger: LedgerFile) -> None:
-    """Write the column anew, unless it says already what the ledger says."""
-    wanted = of(book)
-    if _said(book) != wanted:
-        metadata.publish_state(book.layout.storage, *wanted, ledger)
+def refresh(book: Ledger, ledger: LedgerFile) -> bool:
+    """Write the column anew, unless it was derived from the ledger as it is; tell whether."""
+    if book.lines == _roll(book):
+        return False
+    states, attributes = of(book)
+    # With the line that will vouch for the column, which is written before it.
+    lines = {**book.lines, ledger.next: book.lines.get(ledger.next, 0) + 1}
+    metadata.publish_state(book.layout.storage, states, {**attributes, "ledger": lines}, ledger)
+    return True
 
 
-def _said(book: Ledger) -> tuple[list[str], Mapping[str, Any]] | None:
-    """Read the column as it is; a damaged one says nothing, and is derived anew."""
+def _roll(book: Ledger) -> Mapping[str, int]:
+    """Read how many lines there were; a damaged column knows of none, and is derived anew."""
     try:
-        return metadata.state(book.layout.storage, book.sizes)
+        said = metadata.state(book.layout.storage, book.sizes)
     except CorruptStoreError:
-        return None
+        return {}
+    return said[1]["ledger"] if said else {}

@@ -28,7 +28,7 @@ from polyspace.store.lease import Leases
 from polyspace.store.reader import FeatureStore
 from polyspace.store.storage import Storage
 
-FOLDER = "statistics"
+FOLDER = metadata.STATISTICS
 FILES = {"zarr.json", "mean/zarr.json", "mean/c.0", "covariance/zarr.json", "covariance/c.0.0"}
 
 CLIPS_AT_A_TIME = 64
@@ -169,12 +169,13 @@ def _open(store: FeatureStore, backbone: str) -> zarr.Group:
     """
     fingerprint, place = store.fingerprint_of(backbone), storage.at(store.path)
     try:
-        files = metadata.small_files(place, place.list(), f"{FOLDER}/{backbone}/")
+        sizes = place.list()
+        files = metadata.small_files(place, sizes, f"{FOLDER}/{backbone}/")
     except CorruptStoreError as error:
         raise CorruptStoreError(
             _refusal(store, backbone, "are not as they were written")
         ) from error
-    if not files.keys() >= FILES:
+    if not files.keys() >= FILES or f"{FOLDER}/{metadata.ROOT}" not in sizes:
         raise StoreError(_refusal(store, backbone, "are missing"))
     group = zarr.open_group(MemoryStore(files), mode="r")
     if group.attrs["fingerprint"] != fingerprint:

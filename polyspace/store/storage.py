@@ -17,6 +17,11 @@ from polyspace.store.objects import SCHEME, ObjectPrefix
 class Journal(Protocol):
     """Lines that are appended one by one."""
 
+    @property
+    def key(self) -> str:
+        """The file that the next line goes to."""
+        ...
+
     def append(self, line: bytes) -> None:
         """Write one line; it is durable when this returns."""
         ...

@@ -118,6 +118,7 @@ def _small_files(book: Ledger) -> Generator[Problem]:
     place = book.layout.storage
     reader = JournalReader(place)
     known = reader.lines(book.sizes).vouched.keys() & book.sizes.keys()
+    known |= metadata.statistics(book.sizes)
     for key in reader.torn(book.sizes):
         what = "ends in half a line, of a killed writer or by a flipped bit: polyspace store gc"
         yield Problem((), f"{place.path / key} {what} takes it out")

@@ -165,7 +165,8 @@ class StoreWriter:
         """Give every lease back, and bring the `state` column up to date."""
         try:
             with self._leases.hold("state"):
-                state.refresh(self._ledger.look_again(), self._file)
+                # Read anew: others may have added backbones, which this writer doesn't know.
+                state.refresh(ledger.read(self._layout.path), self._file)
         finally:
             self._let_go()
 
@@ -310,6 +311,7 @@ def _prepare(layout: Layout, specs: Sequence[ArraySpec], file: LedgerFile) -> No
     for spec in specs:
         if spec.backbone not in found.specs:
             found = metadata.add_arrays(found, spec, file)
+    metadata.confirm(layout.storage, file)
 
 
 def _found(layout: Layout, specs: Sequence[ArraySpec]) -> Layout:

@@ -1,7 +1,9 @@
 import importlib.util
 import os
+import resource
 import shutil
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,14 +23,9 @@ def sample():
     return module.sample()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_sample():
     return module.sample
-
-
-@pytest.fixture
-def script():
-    return SCRIPT
 
 
 @pytest.fixture
@@ -45,6 +42,22 @@ def written(tmp_path_factory):
 def store(written, path):
     # Copied, because writing it anew takes dozens of fsyncs.
     return Path(shutil.copytree(written, path))
+
+
+@pytest.fixture
+def room_for():
+    """Let the system take so many bytes of every file: a part of what is written, then none."""
+
+    @contextmanager
+    def limited(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited
 
 
 @pytest.fixture(autouse=True)

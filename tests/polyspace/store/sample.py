@@ -1,7 +1,5 @@
-"""A small store with known content; run as a script, a slow writer of it for others to kill."""
+"""A small store with known content."""
 
-import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -75,13 +73,3 @@ def sample(clips=10, clips_per_chunk=4, compression: Compression = "none"):
             ArraySpec("teacher", 3, 1, 5, dtype="float32", views=2),
         ),
     )
-
-
-if __name__ == "__main__":
-    slow = sample(clips=80)
-    with slow.open(Path(sys.argv[1])) as writer:
-        for item in writer.claims():
-            writer.write(item, slow.blocks(item), slow.bad(item))
-            sys.stdout.write(f"{item.index}\n")
-            sys.stdout.flush()
-            time.sleep(0.001)

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import assume, given
 from hypothesis import strategies as some
 
 from polyspace.errors import ConfigError
+from polyspace.seeding import generator
 from polyspace.store.order import Order, Window
 
 WINDOWS = some.none() | some.builds(Window, some.integers(1, 9), some.integers(1, 4))
-
-
 RANKS = some.integers(1, 5)
 
 
@@ -74,19 +74,48 @@ def test_without_a_seed_rows_come_as_they_are():
     assert [batch.tolist() for batch in Order(rows, 2).batches(7)] == [[5, 3], [9]]
 
 
-@given(some.integers(1, 90), some.integers(1, 7), some.integers(1, 4), some.integers(0, 9))
-def test_each_chunk_is_fetched_once_where_two_windows_are_kept(clips, size, chunks, seed):
-    window = Window(size, chunks)
-    order = Order(np.arange(clips), 4, seed, window=window)
-    first_seen, last_seen = {}, {}
-    for number, batch in enumerate(order.batches(0)):
-        for chunk in set((batch // size).tolist()):
-            first_seen.setdefault(chunk, number)
-            last_seen[chunk] = number
-    for number in range(len(order)):
-        alive = [c for c in first_seen if first_seen[c] <= number <= last_seen[c]]
-        # A batch of 4 clips may touch more windows than two where these hold fewer clips.
-        assert len(alive) <= max(2, 1 + -(-4 // (size * chunks)) + 1) * chunks
+def test_an_exact_shuffle_is_torchs_permutation_of_seed_and_epoch():
+    rows = np.arange(5, 25)
+    drawn = torch.randperm(20, generator=generator(3, "shuffle", 2)).numpy()
+    assert np.concatenate(list(Order(rows, 6, 3).batches(2))).tolist() == rows[drawn].tolist()
+
+
+@given(some.integers(1, 90), some.builds(Window, some.integers(1, 7), some.integers(1, 4)))
+def test_windows_follow_each_other_and_each_chunk_is_in_one(clips, window):
+    (drawn,) = Order(np.arange(clips), clips, 0, window=window).batches(0)
+    chunks = list(dict.fromkeys((drawn // window.clips_per_chunk).tolist()))
+    windows = [chunks[at : at + window.chunks] for at in range(0, len(chunks), window.chunks)]
+    inside = [np.isin(drawn // window.clips_per_chunk, some).nonzero()[0] for some in windows]
+    assert np.concatenate(inside).tolist() == list(range(clips))
+
+
+def test_rows_are_shuffled_inside_of_a_window_too():
+    (drawn,) = Order(np.arange(100), 100, 0, window=Window(10, 5)).batches(0)
+    assert np.abs(np.diff(drawn // 10)).astype(bool).sum() > 50
+
+
+@given(orders(window=some.builds(Window, some.integers(1, 9), some.integers(1, 4))), some.data())
+def test_with_two_windows_kept_each_chunk_is_fetched_once(ranks, data):
+    order = ranks[-1]
+    window, start = order.window, data.draw(some.integers(0, len(order)))
+    batches = list(order.batches(0, start=start))
+    touched = [set((rows // window.clips_per_chunk).tolist()) for rows in batches]
+    assume(all(len(own) <= 2 * window.chunks for own in touched))
+    fetched = []
+    for own, plan in zip(touched, window.plan(batches), strict=True):
+        kept, fresh = ((rows // window.clips_per_chunk).tolist() for rows in plan)
+        assert own <= {*kept, *fresh}
+        assert set(kept) <= set(fetched)
+        assert len(kept) + len(fresh) <= 2 * window.chunks
+        fetched += fresh
+    assert sorted(fetched) == sorted(set().union(*touched))
+
+
+def test_chunks_of_the_next_window_are_fetched_before_its_first_batch():
+    window = Window(4, 2)
+    batches = list(Order(np.arange(32), 2, 0, window=window).batches(0))
+    _, fresh = next(window.plan(batches))
+    assert {row // 4 for row in fresh.tolist()} == set((np.concatenate(batches[:8]) // 4).tolist())
 
 
 @pytest.mark.parametrize(("rank", "ranks", "batch"), [(2, 2, 4), (-1, 1, 4), (0, 1, 0)])

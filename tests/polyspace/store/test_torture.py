@@ -1,0 +1,16 @@
+"""The promises of the store, at a small scale; `make torture` tries them at the full one."""
+
+import pytest
+
+from tests.torture.outcome import QUICK
+from tests.torture.run import PROMISES
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+def test_promises_are_kept(promise, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    outcome = PROMISES[promise](QUICK, tmp_path)
+    if outcome.skipped:
+        pytest.skip(outcome.skipped)
+    assert outcome.failures == ()
+    assert outcome.attempts

@@ -1,0 +1,75 @@
+"""What a torture shows: how often something was tried, and how often a promise was broken."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is tried."""
+
+    kills: int
+    flips: int
+    truncations: int
+    deletions: int
+    writers: int
+    rounds: int
+    names: int
+    """Leases that all writers want at the same time."""
+    stops: int
+    """Writers that are stopped until another one has taken over."""
+    offsets: int
+    """Places at which the disk is full."""
+    items: int
+    """Work items of the store whose system calls are recorded."""
+
+
+FULL = Scale(
+    kills=200,
+    flips=10_000,
+    truncations=1_000,
+    deletions=1_000,
+    writers=8,
+    rounds=20,
+    names=100,
+    stops=20,
+    offsets=50,
+    items=12,
+)
+QUICK = Scale(
+    kills=10,
+    flips=300,
+    truncations=40,
+    deletions=40,
+    writers=3,
+    rounds=2,
+    names=10,
+    stops=2,
+    offsets=6,
+    items=2,
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one promise fared."""
+
+    promise: str
+    attempts: int
+    failures: tuple[str, ...]
+    """What was seen of each broken promise."""
+    seconds: float
+    details: str
+    skipped: str = ""
+    """Why nothing was tried."""
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """Give a Markdown table, a row for each promise."""
+    rows = [
+        f"| {o.promise} | {o.attempts:,} | {len(o.failures)} | {o.seconds:.0f} "
+        f"| {(o.skipped and f'skipped: {o.skipped}') or o.details} |"
+        for o in outcomes
+    ]
+    head = ["| promise | tried | broken | seconds | seen |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *rows])
