@@ -18,6 +18,7 @@ from polyspace.errors import ConfigError, StoreError
 from polyspace.files import sync_folder
 from polyspace.progress import Progress
 from polyspace.store.formats.selection import select
+from polyspace.store.objects import SCHEME
 from polyspace.store.reader import FeatureStore
 
 Format = Literal["npz", "safetensors", "parquet"]
@@ -41,6 +42,8 @@ def export_features(
         CorruptStoreError: Stored bytes are not those that were written.
         ConfigError: The format needs a package that isn't installed.
     """
+    if out.parts[:1] == (SCHEME,):
+        raise StoreError(f"{out} lies in an object store: give a file of this machine as --out")
     if out.exists():
         raise StoreError(f"{out} is there already: delete it, or give another --out")
     writer = _writer(format)

@@ -201,11 +201,11 @@ class FeatureStore:
     def expect(self, backbones: Sequence[str], rows: Int64[ndarray, " clip"]) -> None:
         """Begin to fetch the chunks in which some rows lie; a mapped store has them already."""
         for backbone in backbones:
-            wanted = (part for part in self._spec(backbone).parts if part in ("tokens", "scale"))
-            for part in wanted:
-                array = self._array(backbone, part)
-                if isinstance(array, FetchedArray):
-                    array.expect(rows)
+            for part in self._spec(backbone).parts:
+                if part == "tokens" or part == "scale":
+                    array = self._array(backbone, part)
+                    if isinstance(array, FetchedArray):
+                        array.expect(rows)
 
     def seconds(
         self, backbone: str, rows: Int64[ndarray, " clip"], *, view: int = 0

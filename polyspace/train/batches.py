@@ -8,7 +8,7 @@ from numpy import ndarray
 
 from polyspace.data.splits import hold_out
 from polyspace.errors import DatasetError
-from polyspace.store.order import Order
+from polyspace.store.order import Order, Window
 from polyspace.train.sources import StoredClips
 
 
@@ -43,7 +43,12 @@ def in_order(rows: Int64[ndarray, " row"], batch: int) -> Iterator[Int64[ndarray
 
 
 def shuffled(
-    rows: Int64[ndarray, " row"], batch: int, *, seed: int, epoch: int
+    rows: Int64[ndarray, " row"],
+    batch: int,
+    *,
+    seed: int,
+    epoch: int,
+    window: Window | None = None,
 ) -> Iterator[Int64[ndarray, " clip"]]:
     """Cut rows into batches in an order that every epoch draws anew from the seed."""
-    return Order(rows, batch, seed).batches(epoch)
+    return Order(rows, batch, seed, window=window).batches(epoch)

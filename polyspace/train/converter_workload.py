@@ -46,7 +46,8 @@ class ConverterWorkload:
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Shuffle the rows that are fitted on, and read them."""
-        order = shuffled(self.division.fit, self.batch, seed=self.seed, epoch=epoch)
+        window = self.clips.store.window([self.model.student_name, *self.model.specs])
+        order = shuffled(self.division.fit, self.batch, seed=self.seed, epoch=epoch, window=window)
         return map(self._read, order)
 
     def forward(self, batch: Batch) -> Translations:

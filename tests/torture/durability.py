@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from polyspace.errors import PolySpaceError
 from tests.torture.nursery import ROOT
 from tests.torture.outcome import Outcome, Scale
 from tests.torture.specimen import CLIPS_PER_ITEM, Specimen, clips, differences, lost
@@ -118,7 +119,7 @@ def run(scale: Scale, folder: Path) -> Outcome:
             done.add(int(said[1]))
             cut = folder / f"cut{len(done)}" / path.name
             failures += _restore(disk, path, cut)
-            failures += [*_judge(cut, whole, done), *differences(specimen.write(cut), whole)]
+            failures += _judge(cut, whole, done, specimen)
         else:
             disk.follow(call)
     assert len(done) == scale.items, f"{len(done)} acknowledgements in the record"
@@ -186,8 +187,17 @@ def _restore(disk: _Disk, path: Path, cut: Path) -> Iterator[str]:
             yield f"{name.relative_to(path)} is cut short"
 
 
-def _judge(cut: Path, whole: Path, done: set[int]) -> Iterator[str]:
-    """Find acknowledged clips that the power failure has cost."""
+def _judge(cut: Path, whole: Path, done: set[int], specimen: Specimen) -> Iterator[str]:
+    """Find what the power failure has cost, and whether the store can be finished."""
+    try:
+        yield from _damage(cut, whole, done)
+        yield from differences(specimen.write(cut), whole)
+    except (PolySpaceError, OSError) as error:
+        yield f"{cut.parent.name}: {error}"
+
+
+def _damage(cut: Path, whole: Path, done: set[int]) -> Iterator[str]:
+    """Find acknowledged clips that are not there or not what they were."""
     yield from lost(cut, done)
     found, expected = clips(cut), clips(whole)
     for name in expected:

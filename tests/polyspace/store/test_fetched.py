@@ -18,6 +18,10 @@ class Watched(LocalFolder):
 
     is_down = False
 
+    def __init__(self, path):
+        super().__init__(path)
+        self.asked = []
+
     def read(self, key, *, start=0):
         self.asked.append(key)
         if self.is_down:
@@ -42,9 +46,7 @@ def packed(written_zipped, tmp_path):
 
 @pytest.fixture
 def place(packed):
-    place = Watched(packed)
-    place.asked = []
-    return place
+    return Watched(packed)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from polyspace.errors import CorruptStoreError
 from polyspace.store import journal, ledger, storage
 from polyspace.store.journal import LedgerFile
+from polyspace.store.local import LocalFolder
 from polyspace.store.seal import seal, unseal
 from polyspace.store.verification import verify
 
@@ -171,6 +172,30 @@ def test_who_follows_a_ledger_reads_what_others_add(sample, path):
     assert len(follower.catch_up().entries) == 4
     assert follower.catch_up().pending("student", 1) == ()
     assert follower.catch_up().pending("student", 2) == (8, 9)
+
+
+@pytest.mark.parametrize("moment", [0, 1, 2, 3, 4, 5, 6])
+def test_who_reads_while_somebody_writes_reads_a_sound_store(sample, path, monkeypatch, moment):
+    def count(method):
+        def counted(*arguments, **options):
+            result = method(*arguments, **options)
+            seen.append(method.__name__)
+            if len(seen) == moment + 1:
+                patch.undo()
+                # Somebody adds a backbone and lines, and derives `state` anew.
+                sample.write(path, items=1)
+            return result
+
+        return counted
+
+    sample.named("student").write(path, items=1)
+    seen = []
+    with monkeypatch.context() as patch:
+        for name in ("list", "read", "read_many"):
+            patch.setattr(LocalFolder, name, count(getattr(LocalFolder, name)))
+        book = ledger.read(path)
+    assert len(seen) >= moment + 1
+    assert set(book.entries) <= set(ledger.read(path).entries)
 
 
 def test_a_ledger_file_is_made_with_its_first_line(store):
