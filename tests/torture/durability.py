@@ -123,9 +123,8 @@ def run(scale: Scale, folder: Path) -> Outcome:
             disk.follow(call)
     assert len(done) == scale.items, f"{len(done)} acknowledgements in the record"
     details = (
-        f"{len(done)} acknowledgements, {disk.syncs} syncs; the power was cut at each of them: all "
-        f"clips acknowledged until then were there, no file was cut short, and the store could be "
-        f"finished to an equal one"
+        f"power cut at each of {len(done)} acknowledgements, {disk.syncs} syncs in all; looked for "
+        f"every acknowledged clip and for files cut short, then finished the store and compared it"
     )
     attempts = specimen.clips * len(specimen.backbones)
     return Outcome(PROMISE, attempts, tuple(failures), time.monotonic() - started, details)

@@ -43,7 +43,7 @@ def run(scale: Scale, folder: Path) -> Outcome:
     refused = ", ".join(f"{count} by {kind}" for kind, count in seen.refused.items())
     details = (
         f"{refused}{why_not and f' (no small disk: {why_not})'}; {seen.acknowledged} items "
-        f"acknowledged before, all kept; all stores equal once there was room"
+        f"acknowledged before; all went on once there was room, and were compared"
     )
     total, seconds = seen.refused.total(), time.monotonic() - started
     return Outcome(PROMISE, total, tuple(seen.failures), seconds, details)

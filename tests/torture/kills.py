@@ -46,8 +46,8 @@ def run(scale: Scale, folder: Path) -> Outcome:
             seen.stores += 1
     where = ", ".join(f"{times} {what}" for what, times in sorted(seen.kills.items()))
     details = (
-        f"{seen.stores} stores, each equal clip by clip (sha256) to an undisturbed one; killed: "
-        f"{where}; {seen.partials} half-written files, none after gc"
+        f"{seen.stores} stores, compared clip by clip (sha256) with one that nobody disturbed; "
+        f"killed: {where}; {seen.partials} half-written files for gc"
     )
     total, seconds = seen.kills.total(), time.monotonic() - started
     return Outcome(PROMISE, total, tuple(seen.failures), seconds, details)

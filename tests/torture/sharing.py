@@ -33,8 +33,10 @@ class _Seen:
     acknowledged: int = 0
     refused: int = 0
     """Writes of items that somebody else had."""
+    won: int = 0
+    """Leases that several asked for at once."""
     wanted: int = 0
-    """Leases that were asked for while somebody had them."""
+    """The same by those who were refused."""
     fenced: Counter[str] = field(default_factory=Counter[str])
     """How stopped writers ended, after another one had taken over."""
     failures: list[str] = field(default_factory=list[str])
@@ -55,9 +57,10 @@ def run(scale: Scale, folder: Path) -> Outcome:
             _stop(nurse, folder / f"stopped{number}.zarr", references, moment, seen)
     fenced = ", ".join(f"{count} {how}" for how, count in seen.fenced.items())
     details = (
-        f"{scale.rounds} rounds of {scale.writers} writers, {seen.acknowledged:,} items written "
-        f"once each, {seen.refused:,} writes of somebody else's item refused; {seen.wanted:,} "
-        f"requests for a live lease, all refused; stopped and taken over: {fenced}"
+        f"{scale.rounds} rounds of {scale.writers} writers: {seen.acknowledged:,} writes, "
+        f"{seen.refused:,} of somebody else's item refused; {2 * scale.names} leases that all "
+        f"wanted at once: {seen.won} had, {seen.wanted:,} refused; writers stopped and taken over "
+        f"from: {fenced}"
     )
     total = scale.rounds + seen.refused + seen.wanted + scale.stops
     return Outcome(PROMISE, total, tuple(seen.failures), time.monotonic() - started, details)
@@ -95,6 +98,7 @@ def _contend(nurse: Nursery, path: Path, scale: Scale, kind: str, seen: _Seen) -
     for child in children:
         child.await_line("done")
     winners = Counter(name for child in children for name in child.items("won"))
+    seen.won += winners.total()
     seen.wanted += sum(len(child.items("refused")) for child in children)
     for child in children:
         _end(child)
