@@ -5,7 +5,6 @@
 #   make test     every test
 #   make check    format, lint, types, directions of imports, spelling
 #   make bench    the benchmarks, at their real sizes
-#   make torture  kills, damage, full disks: the feature store's promises at full scale, 10 minutes
 #   make peers    the store beside other formats, which it installs first
 #   make torture  the store under kills, flipped bits, full disks and second writers
 #
@@ -59,9 +58,6 @@ peers: $(INSTALLED)
 	@$(PYTHON) -m venv --clear .venv-peers
 	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -e '.[peers]'
 	@.venv-peers/bin/python -m tests.benchmarks.store_against_peers
-
-torture: $(INSTALLED)
-	@$(BIN)/python -m tests.torture.run
 
 # OUT=FILE writes the table down.
 torture: $(INSTALLED)
