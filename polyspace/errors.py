@@ -23,6 +23,7 @@ one line and exits with 2. Each class is also the builtin that others would catc
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Literal
 
 
 class PolySpaceError(Exception):
@@ -62,8 +63,35 @@ class LabelError(DatasetError):
     """A label outside the classes."""
 
 
+VideoReason = Literal[
+    "path",
+    "missing",
+    "format",
+    "no-video",
+    "truncated",
+    "damaged",
+    "times",
+    "limit",
+    "time-out",
+    "memory",
+    "crash",
+    "motion",
+]
+"""Why there is nothing of a video, for tables; what each means stands in docs/extraction.md."""
+
+
 class VideoError(PolySpaceError, ValueError):
     """One video that can't be decoded: it is quarantined with this message as the reason."""
+
+    def __init__(self, message: str, reason: VideoReason) -> None:
+        """Say what is wrong, and of which kind that is."""
+        super().__init__(message, reason)
+        self.message = message
+        self.reason: VideoReason = reason
+
+    def __str__(self) -> str:
+        """Give the message alone."""
+        return self.message
 
 
 class WeightsError(PolySpaceError, OSError):

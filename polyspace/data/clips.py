@@ -8,9 +8,13 @@ from typing import Literal
 from jaxtyping import Float32, Float64, UInt8
 from numpy import ndarray
 
+from polyspace.data.views import View, Viewing
 from polyspace.errors import DatasetError, LabelError
 
 Split = Literal["train", "validation", "test"]
+
+WHOLE = Viewing()
+"""The whole clip, once, the centre of the picture."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,21 @@ class Manifest:
 
 
 @dataclass(frozen=True)
+class Request:
+    """One file to decode, once for everybody who wants something of it."""
+
+    clip: str
+    """The clip's id."""
+    path: str
+    """Where the file is, relative to the data set's root."""
+    wanted: tuple[int, ...]
+    """How many frames each backbone wants of every view."""
+    motion_steps: int | None = None
+    """Temporal steps of the codec's motion field, if one is wanted."""
+    viewing: Viewing = WHOLE
+
+
+@dataclass(frozen=True)
 class DecodedClip:
     """The frames of one clip that somebody asked for, decoded once for all backbones."""
 
@@ -62,5 +81,9 @@ class DecodedClip:
     """When each frame is shown, from the start of the clip."""
     duration_seconds: float
     """End of the last frame of the file, from the start of the clip."""
-    motion: Float32[ndarray, "step channel row column"] | None = None
-    """The codec's motion field, if asked for (see `polyspace.data.decode`)."""
+    standing_seconds: float
+    """How long that frame stands; the only display time that a clip knows."""
+    views: tuple[View, ...]
+    """How it is looked at."""
+    motion: Float32[ndarray, "view step channel row column"] | None = None
+    """The codec's motion field of each view, if asked for (see `polyspace.data.motion_field`)."""

@@ -17,9 +17,10 @@ from jaxtyping import Float32, Float64, UInt8
 from numpy import ndarray
 
 from polyspace.data import motion_field
-from polyspace.data.clips import DecodedClip
+from polyspace.data.clips import DecodedClip, Request
 from polyspace.data.sampling import seconds_from_start, union
 from polyspace.data.video_file import Limits, locate, open_video
+from polyspace.data.views import View
 from polyspace.errors import VideoError
 
 SHORT_SIDE_PIXELS = 512
@@ -56,13 +57,7 @@ class _Film:
         return float(self.seconds[-1]) + frame
 
 
-def decode(
-    root: Path,
-    path: str,
-    wanted: Sequence[int],
-    motion_steps: int | None = None,
-    limits: Limits = DEFAULT_LIMITS,
-) -> DecodedClip:
+def decode(root: Path, request: Request, limits: Limits = DEFAULT_LIMITS) -> DecodedClip:
     """Decode one file and keep the frames that somebody wants.
 
     Frames are counted while they are read; the number in the header serves only to notice files
@@ -70,44 +65,52 @@ def decode(
 
     Args:
         root: Folder of the data set; nothing outside of it is opened.
-        path: The file, relative to `root`.
-        wanted: How many frames each backbone wants, spread evenly over the whole file; the clip
-            holds the union, each frame once.
-        motion_steps: Temporal steps of the codec's motion field (see `motion_field`), if wanted.
+        request: Which file, and what of it: the clip holds the union, each frame once.
         limits: Where to give up.
 
     Raises:
         VideoError: The file is not one that may be opened, holds no video, is damaged, or exceeds
             a limit. The message names the file and the reason.
     """
+    path = request.path
     try:
-        return _decode(locate(root, path), wanted, motion_steps, limits)
+        return _decode(locate(root, path), request, limits)
     except VideoError as error:
-        raise VideoError(f"{path}: {error}") from error
+        raise VideoError(f"{path}: {error}", error.reason) from error
     except FFmpegError as error:
-        raise VideoError(f"{path}: can't be decoded: {error.strerror}") from error
-    # Hostile files raise anything: UnicodeDecodeError, IndexError, MemoryError, …
+        raise VideoError(f"{path}: can't be decoded: {error.strerror}", "damaged") from error
+    except MemoryError as error:
+        raise VideoError(f"{path}: takes more memory than a decoder is given", "memory") from error
+    # Hostile files raise anything: UnicodeDecodeError, IndexError, BlockingIOError, …
     except Exception as error:
-        raise VideoError(f"{path}: can't be decoded: {type(error).__name__}: {error}") from error
+        what = f"{type(error).__name__}: {error}"
+        raise VideoError(f"{path}: can't be decoded: {what}", "damaged") from error
 
 
-def _decode(
-    file: Path, wanted: Sequence[int], motion_steps: int | None, limits: Limits
-) -> DecodedClip:
+def _decode(file: Path, request: Request, limits: Limits) -> DecodedClip:
     """Choose frames by the packets' times, decode, and check the choice by the frames' own."""
-    motion = motion_steps is not None
-    keep = union(_packet_seconds(file, limits), wanted)
+    motion = request.motion_steps is not None
+    keep = _chosen(_packet_seconds(file, limits), request)
     film = _watch(file, keep, limits, motion=motion)
-    chosen = union(film.seconds, wanted)
+    chosen = _chosen(film.seconds, request)
     if chosen != keep:
         # Packed B-frames, edit lists: the packets told another story than the frames.
         film = _watch(file, chosen, limits, motion=motion)
+    views = request.viewing.views(request.clip, float(film.seconds[-1]))
     return DecodedClip(
         frames=np.stack(film.pictures) if chosen else np.empty((0, 1, 1, 3), np.uint8),
         seconds=film.seconds[chosen],
         duration_seconds=film.duration_seconds,
-        motion=None if motion_steps is None else _motion(film, motion_steps),
+        standing_seconds=film.duration_seconds - float(film.seconds[-1]),
+        views=views,
+        motion=_motion(film, views, request.motion_steps) if request.motion_steps else None,
     )
+
+
+def _chosen(seconds: Float64[ndarray, " frame"], request: Request) -> list[int]:
+    """Say which frames are wanted, by the times of all of them."""
+    views = request.viewing.views(request.clip, float(seconds[-1]))
+    return union(seconds, views, request.wanted)
 
 
 def _packet_seconds(file: Path, limits: Limits) -> Float64[ndarray, " frame"]:
@@ -120,15 +123,17 @@ def _packet_seconds(file: Path, limits: Limits) -> Float64[ndarray, " frame"]:
     with open_video(file, limits) as (container, stream):
         for packet in container.demux(stream):
             if packet.is_corrupt:
-                raise VideoError(f"is damaged at frame {len(stamps)}")
+                raise VideoError(f"is damaged at frame {len(stamps)}", "damaged")
             if packet.size and not packet.is_discard:
                 stamps.append(None if packet.pts is None else float(packet.pts * packet.time_base))
             limits.check_frames(len(stamps))
         # Edit lists of the MP4 family cut frames on purpose; elsewhere fewer means truncated.
         if len(stamps) < stream.frames and "mp4" not in container.format.name:
-            raise VideoError(f"is truncated: {len(stamps)} of {stream.frames} frames are there")
+            raise VideoError(
+                f"is truncated: {len(stamps)} of {stream.frames} frames are there", "truncated"
+            )
         if not stamps:
-            raise VideoError("has no frame that can be decoded")
+            raise VideoError("has no frame that can be decoded", "no-video")
         # Packets come in the order of decoding.
         known = sorted(stamp for stamp in stamps if stamp is not None)
         rate = stream.average_rate or stream.guessed_rate
@@ -151,7 +156,7 @@ def _watch(file: Path, keep: Collection[int], limits: Limits, *, motion: bool) -
             if motion:
                 film.vectors.append(_vectors(frame))
     if not film.stamps:
-        raise VideoError("has no frame that can be decoded")
+        raise VideoError("has no frame that can be decoded", "no-video")
     return film
 
 
@@ -159,9 +164,9 @@ def _note(film: _Film, frame: VideoFrame) -> None:
     """Note when a frame is shown; refuse damaged ones, and those of another size."""
     index, size = len(film.stamps), (frame.width, frame.height)
     if frame.is_corrupt:
-        raise VideoError(f"is damaged at frame {index}")
+        raise VideoError(f"is damaged at frame {index}", "damaged")
     if film.size not in (None, size):
-        raise VideoError(f"changes its size from {film.size} to {size} at frame {index}")
+        raise VideoError(f"changes its size from {film.size} to {size} at frame {index}", "damaged")
     film.size = size
     film.stamps.append(frame.time)
     film.last_seconds = float(frame.duration * (frame.time_base or 0))
@@ -186,8 +191,10 @@ def _vectors(frame: VideoFrame) -> Float64[ndarray, "4 row column"] | None:
     return motion_field.gather(vectors.to_ndarray(), height=frame.height, width=frame.width)
 
 
-def _motion(film: _Film, steps: int) -> Float32[ndarray, "step 4 row column"]:
-    """Average the motion vectors over equal stretches of time.
+def _motion(
+    film: _Film, views: Sequence[View], steps: int
+) -> Float32[ndarray, "view step 4 row column"]:
+    """Average the motion vectors over equal stretches of each view's time.
 
     Raises:
         VideoError: There are none.
@@ -195,7 +202,13 @@ def _motion(film: _Film, steps: int) -> Float32[ndarray, "step 4 row column"]:
     if all(frame is None for frame in film.vectors):
         raise VideoError(
             f"its codec {film.codec} left no motion vectors: "
-            f"expected H.264 or MPEG-4 with frames that refer to others"
+            f"expected H.264 or MPEG-4 with frames that refer to others",
+            "motion",
         )
-    stretches = motion_field.stretches(film.seconds, film.duration_seconds, steps)
-    return motion_field.average(film.vectors, stretches)
+    seconds, end = film.seconds, film.duration_seconds
+    return np.stack(
+        [
+            motion_field.average(film.vectors, motion_field.stretches(seconds, end, view, steps))
+            for view in views
+        ]
+    )

@@ -17,8 +17,8 @@ from jaxtyping import Float32
 from torch import Tensor
 from torch.nn import functional
 
-from polyspace.data.clips import Clip, DecodedClip, Manifest
-from polyspace.data.prefetch import Decoded, Request, decode_all
+from polyspace.data.clips import Clip, DecodedClip, Manifest, Request
+from polyspace.data.prefetch import Decoded, decode_all
 from polyspace.data.preprocess import prepare, temporal_spans
 from polyspace.errors import DatasetError, VideoError
 from polyspace.models.backbones.protocol import Backbone, TokenGrid
@@ -152,17 +152,23 @@ def request(clip: Clip, backbones: Sequence[Backbone]) -> Request:
     wanted = {spec.frames for spec in inputs if spec.kind == "frames"}
     steps = {spec.frames for spec in inputs if spec.kind == "motion"}
     assert len(steps) <= 1, "a decoder makes one motion field"
-    return Request(clip.path, tuple(sorted(wanted)), next(iter(steps), None))
+    return Request(clip.id, clip.path, tuple(sorted(wanted)), next(iter(steps), None))
 
 
 def encode(backbone: Backbone, clips: Sequence[DecodedClip], setup: Setup) -> Block:
-    """Let a backbone see some clips; give its features, on the CPU and with one view."""
-    inputs = torch.stack([prepare(clip, backbone.inputs) for clip in clips])
+    """Let a backbone see every view of some clips; give its features, on the CPU."""
+    looks = [(clip, view) for clip in clips for view in range(len(clip.views))]
+    inputs = torch.stack([prepare(clip, backbone.inputs, view) for clip, view in looks])
     with torch.no_grad(), setup.precision.autocast(setup.device):
         features = backbone.forward(inputs.to(setup.device))
     tokens = pool(features.tokens, backbone.grid, setup.spatial)
-    spans = [temporal_spans(clip, backbone.inputs, backbone.grid.time) for clip in clips]
-    return Block(tokens.cpu()[:, None], features.summary.cpu()[:, None], np.stack(spans)[:, None])
+    time = backbone.grid.time
+    spans = [temporal_spans(clip, backbone.inputs, time, view) for clip, view in looks]
+    return Block(
+        tokens.cpu().unflatten(0, (len(clips), -1)),
+        features.summary.cpu().unflatten(0, (len(clips), -1)),
+        np.stack(spans).reshape(len(clips), -1, time, 2),
+    )
 
 
 def pool(

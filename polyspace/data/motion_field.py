@@ -23,6 +23,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, Shaped
 from numpy import ndarray
 
+from polyspace.data.views import View
+
 CELL_PIXELS = 16
 """Side of a cell: a macroblock, so that no block of H.264 or MPEG-4 lies in two cells."""
 
@@ -80,14 +82,14 @@ def average(
 
 
 def stretches(
-    seconds: Float64[ndarray, " frame"], duration_seconds: float, steps: int
+    seconds: Float64[ndarray, " frame"], duration_seconds: float, view: View, steps: int
 ) -> list[slice]:
-    """Cut a clip into equal stretches of time and give the frames of each.
+    """Cut a view's window into equal stretches of time and give the frames of each.
 
-    A frame belongs where the middle of its display lies; a stretch shorter than a frame takes the
-    one that is on show at its middle.
+    A frame belongs where the middle of its display lies; a stretch shorter than a frame, or past
+    the clip's end, takes the one that is on show at its middle.
     """
-    edges = np.linspace(0, duration_seconds, steps + 1)
+    edges = span_edges(view, duration_seconds - float(seconds[-1]), steps)
     middles = (seconds + np.append(seconds[1:], duration_seconds)) / 2
     bounds = np.searchsorted(middles, edges)
     shown = np.searchsorted(seconds, (edges[:-1] + edges[1:]) / 2, side="right") - 1
@@ -95,3 +97,8 @@ def stretches(
         slice(first, last) if first < last else slice(on_show, on_show + 1)
         for first, last, on_show in zip(bounds[:-1], bounds[1:], shown, strict=True)
     ]
+
+
+def span_edges(view: View, standing_seconds: float, steps: int) -> Float64[ndarray, " edge"]:
+    """Give where a view's stretches begin, and the end: when its last frame disappears."""
+    return np.linspace(view.start_seconds, view.stop_seconds + standing_seconds, steps + 1)

@@ -8,19 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polyspace.data import workers
-from polyspace.data.clips import DecodedClip
+from polyspace.data.clips import DecodedClip, Request
 from polyspace.data.decode import decode
 from polyspace.errors import VideoError
-
-
-@dataclass(frozen=True)
-class Request:
-    """One file to decode, once for everybody who wants something of it (see `decode`)."""
-
-    path: str
-    wanted: tuple[int, ...]
-    motion_steps: int | None
-
 
 Decoded = DecodedClip | VideoError
 """A clip, or why there is none."""
@@ -59,7 +49,7 @@ def decode_all(
 def attempt(root: Path, request: Request) -> Decoded:
     """Decode one file; give the error rather than raise it."""
     try:
-        return decode(root, request.path, request.wanted, request.motion_steps)
+        return decode(root, request)
     except VideoError as error:
         return error
 
@@ -111,4 +101,4 @@ def _alone(root: Path, request: Request) -> Decoded:
         try:
             return workers.submit(executor, attempt, root, request).result()
         except BrokenProcessPool:
-            return VideoError(f"{request.path}: killed the process that decoded it")
+            return VideoError(f"{request.path}: killed the process that decoded it", "crash")

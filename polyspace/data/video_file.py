@@ -38,17 +38,19 @@ class Limits:
     def check_frames(self, count: int) -> None:
         """Refuse more frames than that."""
         if count > self.frames:
-            raise VideoError(f"has more than {self.frames} frames")
+            raise VideoError(f"has more than {self.frames} frames", "limit")
 
     def check_seconds(self, seconds: float) -> None:
         """Refuse to go on for longer than that."""
         if seconds > self.seconds:
-            raise VideoError(f"is longer than {self.seconds:g} s")
+            raise VideoError(f"is longer than {self.seconds:g} s", "limit")
 
     def check_size(self, width: int, height: int) -> None:
         """Refuse pictures larger than that."""
         if width * height > self.pixels:
-            raise VideoError(f"has pictures of {width}x{height}, more than {self.pixels} pixels")
+            raise VideoError(
+                f"has pictures of {width}x{height}, more than {self.pixels} pixels", "limit"
+            )
 
 
 def locate(root: Path, path: str) -> Path:
@@ -58,19 +60,19 @@ def locate(root: Path, path: str) -> Path:
         VideoError: It is absolute, outside, missing, empty, or not a plain file.
     """
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "://" in path:
-        raise VideoError("is not a path relative to the data set's root")
+        raise VideoError("is not a path relative to the data set's root", "path")
     home = root.resolve()
     file = (home / path).resolve()
     if not file.is_relative_to(home):
-        raise VideoError(f"links to {file}, outside of the data set's root")
+        raise VideoError(f"links to {file}, outside of the data set's root", "path")
     try:
         found = file.stat()
     except OSError as error:
-        raise VideoError(f"can't be read: {error.strerror}") from error
+        raise VideoError(f"can't be read: {error.strerror}", "missing") from error
     if not stat.S_ISREG(found.st_mode):
-        raise VideoError("is not a plain file")
+        raise VideoError("is not a plain file", "path")
     if not found.st_size:
-        raise VideoError("is empty")
+        raise VideoError("is empty", "missing")
     return file
 
 
@@ -107,4 +109,4 @@ def _moving_pictures(container: InputContainer) -> VideoStream:
         if not stream.disposition & Disposition.attached_pic:
             return stream
     kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-    raise VideoError(f"has no video stream (found {kinds})")
+    raise VideoError(f"has no video stream (found {kinds})", "no-video")

@@ -3,9 +3,10 @@
 import pytest
 
 from polyspace.data import featurize
+from polyspace.data.clips import Request
 from polyspace.data.datasets import motion
 from polyspace.data.featurize import FeaturizeConfig
-from polyspace.data.prefetch import Request, decode_all
+from polyspace.data.prefetch import decode_all
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def clips(tmp_path_factory, measured):
 
 @pytest.mark.parametrize("processes", [0, 2])
 def test_decoding_for_frames_and_motion(benchmark, clips, processes):
-    requests = [Request(clip.path, (16,), 16) for clip in clips.clips]
+    requests = [Request(clip.id, clip.path, (16,), 16) for clip in clips.clips]
 
     def decode():
         return sum(1 for _ in decode_all(clips.root, requests, processes=processes, ahead=8))

@@ -12,6 +12,7 @@ import pytest
 from polyspace.data.decode import SHORT_SIDE_PIXELS, decode
 from polyspace.data.video_file import Limits
 from polyspace.errors import VideoError
+from tests.support.clips import ask, motion_of
 from tests.support.videos import moving, numbered, numbers, write_audio, write_video
 
 
@@ -40,7 +41,7 @@ FORMATS = [
 def test_the_frames_are_the_ones_that_were_asked_for(tmp_path, case):
     write_video(tmp_path / case.file, numbered(61), codec=case.codec, options=dict(case.options))
 
-    clip = decode(tmp_path, case.file, wanted=(5, 3))
+    clip = decode(tmp_path, ask(case.file, 5, 3))
 
     assert numbers(clip.frames) == [0, 15, 30, 45, 60]
     assert clip.seconds == pytest.approx(np.array([0, 15, 30, 45, 60]) / 25, abs=2e-3)
@@ -53,26 +54,26 @@ def test_a_container_that_claims_no_frames_gives_frames_of_the_whole_clip(tmp_pa
     with av.open(str(file)) as container:
         assert container.streams.video[0].frames == 0
 
-    assert numbers(decode(tmp_path, "a.webm", wanted=(4,)).frames) == [0, 33, 66, 99]
+    assert numbers(decode(tmp_path, ask("a.webm", 4)).frames) == [0, 33, 66, 99]
 
 
 def test_several_wishes_are_met_by_their_union(tmp_path):
     write_video(tmp_path / "a.mp4", numbered(61))
 
-    assert numbers(decode(tmp_path, "a.mp4", wanted=(3, 4)).frames) == [0, 20, 30, 40, 60]
+    assert numbers(decode(tmp_path, ask("a.mp4", 3, 4)).frames) == [0, 20, 30, 40, 60]
 
 
 def test_a_short_clip_gives_each_frame_once(tmp_path):
     write_video(tmp_path / "a.mp4", numbered(5))
 
-    assert numbers(decode(tmp_path, "a.mp4", wanted=(16,)).frames) == [0, 1, 2, 3, 4]
+    assert numbers(decode(tmp_path, ask("a.mp4", 16)).frames) == [0, 1, 2, 3, 4]
 
 
 def test_frames_are_spread_over_time_where_their_pace_changes(tmp_path):
     slow_at_the_end = [40 * n for n in range(20)] + [800 + 400 * n for n in range(5)]
     write_video(tmp_path / "a.mkv", numbered(25), stamps=slow_at_the_end)
 
-    clip = decode(tmp_path, "a.mkv", wanted=(5,))
+    clip = decode(tmp_path, ask("a.mkv", 5))
 
     assert clip.seconds == pytest.approx([0.0, 0.6, 1.2, 1.6, 2.4])
     assert numbers(clip.frames) == [0, 15, 21, 22, 24]
@@ -82,7 +83,7 @@ def test_very_large_pictures_are_scaled_down_by_a_whole_number(tmp_path):
     side = 2 * SHORT_SIDE_PIXELS + 8
     write_video(tmp_path / "a.mp4", numbered(2, width=side, height=side))
 
-    assert decode(tmp_path, "a.mp4", wanted=(2,)).frames.shape == (2, side // 3, side // 3, 3)
+    assert decode(tmp_path, ask("a.mp4", 2)).frames.shape == (2, side // 3, side // 3, 3)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_motion_is_what_the_picture_did(tmp_path, file, codec, options):
     frames = moving(24, right=3, down=-2)
     write_video(tmp_path / file, frames, codec=codec, options={"g": "100", **options})
 
-    motion = decode(tmp_path, file, wanted=(), motion_steps=4).motion
+    motion = motion_of(decode(tmp_path, ask(file, motion_steps=4)))
 
     assert motion is not None
     assert motion.shape == (4, 4, 4, 6)
@@ -108,7 +109,7 @@ def test_motion_of_b_frames_points_the_same_way(tmp_path):
     frames = moving(24, right=3, down=-2)
     write_video(tmp_path / "a.mp4", frames, options={"g": "100", "bf": "1", "refs": "1"})
 
-    motion = decode(tmp_path, "a.mp4", wanted=(), motion_steps=4).motion
+    motion = motion_of(decode(tmp_path, ask("a.mp4", motion_steps=4)))
 
     assert motion is not None
     dx, dy, *_ = np.median(motion, axis=(0, 2, 3))
@@ -121,7 +122,7 @@ def test_motion_of_a_codec_without_vectors_is_refused_by_its_name(tmp_path):
     write_video(tmp_path / "a.avi", numbered(8), codec="mjpeg")
 
     with pytest.raises(VideoError, match=r"a\.avi: its codec mjpeg left no motion vectors"):
-        decode(tmp_path, "a.avi", wanted=(4,), motion_steps=4)
+        decode(tmp_path, ask("a.avi", 4, motion_steps=4))
 
 
 def _good(folder: Path) -> Path:
@@ -192,7 +193,7 @@ def test_a_bad_file_is_refused_with_its_name_and_the_reason(tmp_path, case):
     case.make(root / Path(case.path).name)
 
     with pytest.raises(VideoError, match=case.reason) as refusal:
-        decode(root, case.path, wanted=(4,), motion_steps=None)
+        decode(root, ask(case.path, 4, motion_steps=None))
 
     assert str(refusal.value).startswith(f"{case.path}: ")
 
@@ -201,13 +202,13 @@ def test_an_absolute_path_is_refused(tmp_path):
     file = _good(tmp_path)
 
     with pytest.raises(VideoError, match="is not a path relative"):
-        decode(tmp_path, str(file), wanted=(4,))
+        decode(tmp_path, ask(str(file), 4))
 
 
 def test_a_link_inside_of_the_root_is_followed(tmp_path):
     (tmp_path / "link.mp4").symlink_to(_good(tmp_path))
 
-    assert numbers(decode(tmp_path, "link.mp4", wanted=(2,)).frames) == [0, 29]
+    assert numbers(decode(tmp_path, ask("link.mp4", 2)).frames) == [0, 29]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +223,7 @@ def test_a_file_beyond_a_limit_is_refused(tmp_path, limits, reason):
     _good(tmp_path)
 
     with pytest.raises(VideoError, match=reason):
-        decode(tmp_path, "good.mp4", wanted=(4,), limits=limits)
+        decode(tmp_path, ask("good.mp4", 4), limits)
 
 
 def test_decoding_does_not_load_torch():

@@ -11,6 +11,7 @@ from polyspace.data.extraction import Setup, array_spec, encode, pool, request
 from polyspace.models.backbones import registry
 from polyspace.models.backbones.protocol import Features, InputSpec, TokenGrid, Weights
 from polyspace.precision import resolve
+from tests.support.clips import ask
 from tests.support.videos import moving, write_video
 
 CPU = torch.device("cpu")
@@ -67,7 +68,7 @@ def test_one_request_asks_for_what_all_backbones_want():
 
 def test_encoding_gives_features_and_when_they_were_seen(tmp_path):
     write_video(tmp_path / "a.mp4", moving(12, right=1, down=0, width=96, height=64))
-    clip = decode(tmp_path, "a.mp4", (4,))
+    clip = decode(tmp_path, ask("a.mp4", 4))
 
     block = encode(MeanColour(), [clip, clip], SETUP)
 

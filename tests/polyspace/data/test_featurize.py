@@ -15,6 +15,7 @@ from polyspace.errors import ConfigError, DatasetError, PolySpaceError, WeightsE
 from polyspace.models.backbones import registry
 from polyspace.precision import resolve
 from polyspace.store.reader import FeatureStore
+from tests.support.clips import ask
 from tests.support.ucf101 import make_ucf101
 from tests.support.videos import write_audio
 
@@ -40,9 +41,9 @@ def decoded(monkeypatch):
     """Record what is decoded in this process, as (path, frames, motion steps)."""
     calls = []
 
-    def record(root, path, wanted, motion_steps):
-        calls.append((path, wanted, motion_steps))
-        return decode(root, path, wanted, motion_steps)
+    def record(root, request):
+        calls.append((request.path, request.wanted, request.motion_steps))
+        return decode(root, request)
 
     monkeypatch.setattr(prefetch, "decode", record)
     return calls
@@ -88,7 +89,7 @@ def test_what_is_stored_is_what_the_backbone_saw(good, tmp_path):
         backbone = registry.load(name, weights={}, frames=4, device=cpu)
         for row, clip in enumerate(test.ids):
             path = f"{clip[2:8]}/{clip}.avi"
-            alone = encode(backbone, [decode(good, path, (4,), 4)], setup)
+            alone = encode(backbone, [decode(good, ask(path, 4, motion_steps=4))], setup)
             stored = test.tokens(name, np.array([row]))
             assert stored.numpy() == pytest.approx(alone.tokens[0].numpy(), rel=2e-3, abs=2e-3)
             assert test.seconds(name, np.array([row]))[0] == pytest.approx(alone.seconds[0, 0])

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from polyspace.data import motion_field
+from polyspace.data.views import View
 
 FIELDS = ("source", "w", "h", "dst_x", "dst_y", "motion_x", "motion_y", "motion_scale")
 RECORD = np.dtype([(name, np.int32) for name in FIELDS])
@@ -78,12 +79,16 @@ def test_vectors_beyond_the_border_count_at_the_border():
 def test_stretches_part_the_frames_by_their_middles():
     seconds = np.arange(6) / 10
 
-    assert motion_field.stretches(seconds, 0.6, 3) == [slice(0, 2), slice(2, 4), slice(4, 6)]
+    assert motion_field.stretches(seconds, 0.6, View(0.0, 0.5), 3) == [
+        slice(0, 2),
+        slice(2, 4),
+        slice(4, 6),
+    ]
 
 
 def test_a_stretch_shorter_than_a_frame_takes_the_one_on_show():
     seconds = np.array([0.0, 0.5])
 
-    assert motion_field.stretches(seconds, 1.0, 4) == [
+    assert motion_field.stretches(seconds, 1.0, View(0.0, 0.5), 4) == [
         slice(0, 1), slice(0, 1), slice(1, 2), slice(1, 2),
     ]  # fmt: skip

@@ -5,9 +5,10 @@ from multiprocessing import active_children
 
 import pytest
 
-from polyspace.data.clips import DecodedClip
-from polyspace.data.prefetch import Request, decode_all
+from polyspace.data.clips import DecodedClip, Request
+from polyspace.data.prefetch import decode_all
 from polyspace.errors import VideoError
+from tests.support.clips import ask
 from tests.support.videos import numbered, numbers, write_video
 
 
@@ -29,7 +30,7 @@ def root(tmp_path_factory):
 
 
 def requests(*names):
-    return [Request(f"{name}.mp4", (2,), None) for name in names]
+    return [ask(f"{name}.mp4", 2) for name in names]
 
 
 def last_frames(results):
@@ -66,7 +67,7 @@ def test_no_more_is_decoded_ahead_than_may_wait(root):
 
 def test_a_file_that_kills_its_decoder_costs_its_own_clip(root):
     asked = requests(*range(6))
-    asked[2] = Deadly("2.mp4", (2,), None)
+    asked[2] = Deadly("2", "2.mp4", (2,))
 
     results = list(decode_all(root, asked, processes=2, ahead=3))
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,9 @@ from transformers.models.vivit.image_processing_vivit import VivitImageProcessor
 from polyspace.data.clips import DecodedClip
 from polyspace.data.preprocess import normalise, prepare, resize, temporal_spans
 from polyspace.data.sampling import sample_indices, union
+from polyspace.data.views import View
 from polyspace.models.backbones.protocol import InputSpec
+from tests.support.clips import whole
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -17,7 +21,7 @@ def film(count, rate_hz=25.0, height=2, width=2, motion=None) -> DecodedClip:
     """A clip whose frames are painted with their own number."""
     frames = np.empty((count, height, width, 3), np.uint8)
     frames[:] = np.arange(count).reshape(-1, 1, 1, 1)
-    return DecodedClip(frames, np.arange(count) / rate_hz, count / rate_hz, motion)
+    return whole(frames, np.arange(count) / rate_hz, count / rate_hz, motion)
 
 
 def spec(frames, **settings) -> InputSpec:
@@ -33,12 +37,12 @@ def numbers(clip, frames):
 def test_sampling_is_even_over_the_whole_clip(count, frames):
     seconds = np.arange(frames) / 29.97
     expected = np.rint(np.linspace(0, frames - 1, count)).astype(int)
-    assert sample_indices(seconds, count) == expected.tolist()
+    assert sample_indices(seconds, View(0.0, seconds[-1]), count) == expected.tolist()
 
 
 def test_sampling_goes_by_time_where_frames_are_uneven():
     seconds = np.array([0.0, 0.1, 0.2, 0.3, 2.0, 4.0])
-    assert sample_indices(seconds, 3) == [0, 4, 5]
+    assert sample_indices(seconds, View(0.0, 4.0), 3) == [0, 4, 5]
 
 
 def test_a_short_clip_repeats_frames_in_place():
@@ -51,10 +55,8 @@ def test_what_one_backbone_gets_does_not_depend_on_the_others(frames):
     """The decoder hands over the union of everybody's frames."""
     everything = film(frames)
     wanted = (2, 3, 5, 8, 16, 31)
-    kept = union(everything.seconds, wanted)
-    shared = DecodedClip(
-        everything.frames[kept], everything.seconds[kept], everything.duration_seconds
-    )
+    kept = union(everything.seconds, everything.views, wanted)
+    shared = replace(everything, frames=everything.frames[kept], seconds=everything.seconds[kept])
     for count in wanted:
         assert numbers(shared, count) == numbers(everything, count)
 
@@ -158,7 +160,7 @@ def photograph(shape):
 
 
 def still(frame) -> DecodedClip:
-    return DecodedClip(frame[None], np.zeros(1), 0.04)
+    return whole(frame[None], np.zeros(1), 0.04)
 
 
 def levels(ours, theirs, settings):

@@ -6,21 +6,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyspace.data.sampling import sample_indices, seconds_from_start, union
+from polyspace.data.views import View
 from polyspace.errors import VideoError
 
 EVEN = np.arange(61) / 25
+WHOLE = View(0.0, 60 / 25)
 
 
 def test_frames_are_spread_evenly_from_the_first_to_the_last():
-    assert sample_indices(EVEN, 5) == [0, 15, 30, 45, 60]
+    assert sample_indices(EVEN, WHOLE, 5) == [0, 15, 30, 45, 60]
 
 
 def test_a_shorter_clip_repeats_frames_where_they_stand():
-    assert sample_indices(np.arange(3) / 25, 5) == [0, 0, 1, 1, 2]
+    assert sample_indices(np.arange(3) / 25, View(0.0, 2 / 25), 5) == [0, 0, 1, 1, 2]
 
 
 def test_a_union_holds_each_frame_once():
-    assert union(EVEN, (3, 4)) == [0, 20, 30, 40, 60]
+    assert union(EVEN, [WHOLE], (3, 4)) == [0, 20, 30, 40, 60]
 
 
 @given(
@@ -29,11 +31,12 @@ def test_a_union_holds_each_frame_once():
 )
 def test_who_chooses_among_the_chosen_gets_the_same_frames(gaps, counts):
     seconds = np.concatenate([[0.0], np.cumsum(gaps)])
-    kept = union(seconds, [*counts, 2])
+    view = View(0.0, seconds[-1])
+    kept = union(seconds, [view], [*counts, 2])
 
     for count in counts:
-        again = sample_indices(seconds[kept], count)
-        assert [kept[index] for index in again] == sample_indices(seconds, count)
+        again = sample_indices(seconds[kept], view, count)
+        assert [kept[index] for index in again] == sample_indices(seconds, view, count)
 
 
 def test_seconds_count_from_the_first_frame():

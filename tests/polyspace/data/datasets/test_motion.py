@@ -9,6 +9,7 @@ import pytest
 from polyspace.data.datasets import motion, motion_sources
 from polyspace.data.decode import decode
 from polyspace.errors import DatasetError
+from tests.support.clips import ask, motion_of
 
 
 def render(root, settings=motion.TINY):
@@ -108,7 +109,7 @@ def test_the_picture_runs_against_the_camera(tiny_motion):
     for split in ("train", "test"):
         found = motion.read(tiny_motion, split)
         for clip in found.clips:
-            field = decode(tiny_motion, clip.path, (), 1).motion
+            field = motion_of(decode(tiny_motion, ask(clip.path, motion_steps=1)))
             assert field is not None
             means.setdefault(found.class_names[clip.label], []).append(field.mean((0, 2, 3))[:2])
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from polyspace.data.clips import DecodedClip
 from polyspace.data.preprocess import prepare
 from polyspace.models.backbones import registry
 from polyspace.models.backbones.protocol import Backbone
+from tests.support.clips import whole
 
 RANDOM = {"vjepa2", "videomae", "timesformer", "vivit"}
 
@@ -111,7 +111,7 @@ def test_provenance_says_what_the_weights_are(backbone, loaded):
 
 def test_a_decoded_clip_can_be_prepared_for_it(backbone):
     noise = np.random.default_rng(0)
-    clip = DecodedClip(
+    clip = whole(
         frames=noise.integers(0, 256, (20, 90, 160, 3), np.uint8),
         seconds=np.arange(20) / 10,
         duration_seconds=2.0,

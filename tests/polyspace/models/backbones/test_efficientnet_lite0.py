@@ -3,8 +3,8 @@ import pytest
 import torch
 from sklearn.datasets import load_sample_image
 
-from polyspace.data.clips import DecodedClip
 from polyspace.data.preprocess import prepare
+from tests.support.clips import whole
 
 DAISY, PALACE = 985, 698
 
@@ -12,7 +12,7 @@ DAISY, PALACE = 985, 698
 @pytest.mark.parametrize(("picture", "label"), [("flower.jpg", DAISY), ("china.jpg", PALACE)])
 def test_its_own_head_recognises_a_photograph_in_its_features(loaded, picture, label):
     backbone = loaded("efficientnet_lite0")
-    clip = DecodedClip(load_sample_image(picture)[None], np.zeros(1), 0.04)
+    clip = whole(load_sample_image(picture)[None], np.zeros(1), 0.04)
     inputs = prepare(clip, backbone.inputs)[:1]
     tokens = backbone.forward(inputs[None]).tokens
     logits = backbone.network._fc(tokens.mean(dim=(1, 2)))

