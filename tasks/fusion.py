@@ -31,6 +31,6 @@ def train(config: FusionConfig, tracker: Tracker = ALONE) -> Path:
 def _clips(config: FusionConfig) -> tuple[Source, ...]:
     """Name the clips that the head is trained on: stored features or videos."""
     if not config.use_cached_features:
-        return lineage.videos(config.dataset, config.root, config.split)
+        return lineage.videos(config.dataset, config.root, (config.split,))
     folder = config.cached_features_path or config.root
     return (lineage.store(find_store(folder, config.dataset, config.split)),)

@@ -1,6 +1,7 @@
 """What stages read, named by its content: one value for receipts and for MLflow's lineage."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ class Source:
     """sha256 of what is in it, hexadecimal."""
 
 
-def videos(dataset: str, root: Path, split: str | None) -> tuple[Source, ...]:
+def videos(dataset: str, root: Path, splits: Sequence[str]) -> tuple[Source, ...]:
     """Name a data set's splits by their clips and the size and age of their files.
 
     Videos are not read for it, which would take hours for a large data set. Where they look new
@@ -31,10 +32,10 @@ def videos(dataset: str, root: Path, split: str | None) -> tuple[Source, ...]:
     Args:
         dataset: Name of the data set.
         root: Its folder.
-        split: The only one to name; None: all official ones.
+        splits: The ones to name; none: all official ones.
     """
-    splits = (split,) if split else registry.splits(dataset, root)
-    manifests = (registry.read(dataset, root, name) for name in splits)
+    named = splits or registry.splits(dataset, root)
+    manifests = (registry.read(dataset, root, name) for name in named)
     return tuple(Source(found.split, root, _manifest_digest(found)) for found in manifests)
 
 

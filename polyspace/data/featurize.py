@@ -4,26 +4,33 @@
 --teachers videomae timesformer --out ./features``
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from polyspace import console
 from polyspace.config import Config
 from polyspace.data.datasets import motion, registry
-from polyspace.data.extraction import Extraction, Setup, Spatial, extract
+from polyspace.data.encode import Setup, Spatial, array_spec
+from polyspace.data.extraction import Extraction, Target, extract
+from polyspace.data.quarantine import count_reasons
+from polyspace.data.views import Viewing
 from polyspace.errors import ConfigError, UnknownNameError
 from polyspace.models.backbones import registry as backbones
 from polyspace.models.backbones.protocol import Backbone
 from polyspace.precision import DeviceName, FeatureType, choose, device_named, resolve
 from polyspace.progress import Progress
+from polyspace.store.layout import ArraySpec
+from polyspace.store.metadata import is_store
 from polyspace.store.reader import FeatureStore
+from polyspace.store.retry import retry
 
-CLIPS_PER_CHUNK = 256
+SHOWN = 20
+"""Quarantined clips that are named one by one; `polyspace store info` names all."""
 
 Stage = Generator[Progress | Extraction, None, tuple[Path, ...]]
 
@@ -39,22 +46,42 @@ class FeaturizeConfig(Config):
     """ucf101, folder-of-classes, or motion (a demo set that is rendered first)."""
     root: Path
     """Folder of the data set."""
-    split: str | None = None
-    """train, test or validation; of ucf101 also train02 and the like. None: train and test."""
+    split: tuple[str, ...] = ()
+    """One or several of train, test and validation; of ucf101 also train02 and the like. Without:
+    train and test."""
     out: Path = Path("features")
     """Folder for the feature stores, <dataset>_<split>.zarr."""
     student: str = "vjepa2"
     """Backbone that runs at inference, too."""
     teachers: tuple[str, ...] = ("videomae", "timesformer", "vivit")
     """Backbones whose features the student's are translated into; may be empty."""
+    teachers_only: bool = False
+    """Leave the student to another run or machine: the store is shared."""
     batch: Annotated[int, Field(ge=1)] = 2
     """Clips that a backbone sees at a time."""
     workers: Annotated[int, Field(ge=0)] = 2
     """Processes that decode; with 0 decoding and encoding take turns."""
+    segments: Annotated[int, Field(ge=1)] = 1
+    """Equal parts of a clip that are looked at, each in a window of its own."""
+    crops: Annotated[int, Field(ge=1)] = 1
+    """Squares along the longer side of the picture; 1: the centre."""
+    window_seconds: Annotated[float | None, Field(gt=0)] = None
+    """Length of a window, in the middle of its segment; None: the whole segment."""
+    train_views: Annotated[int, Field(ge=0)] = 0
+    """Views of each training clip that are drawn at random, in place of segments and crops."""
+    flips: bool = False
+    """Flip half of the drawn views; refused where labels would change."""
+    seed: int = 0
+    """Draws them."""
+    allow_damaged: bool = False
+    """Take what the decoder makes of damaged frames, rather than quarantine the clip."""
+    retry: bool = False
+    """Try again what was quarantined."""
     frames: Annotated[int, Field(ge=1)] = 16
     """Frames of a clip; a backbone whose number is fixed takes its own."""
     shard_size: Annotated[int, Field(ge=0)] = 0
-    """Clips of a chunk at most, which is what a kill costs at worst. 0: 256."""
+    """Clips of a chunk at most, which is what a kill costs at worst. 0: 256, or what fits into
+    1 GiB of memory."""
     fp16: bool = False
     """Store float16, which is the default anyway."""
     storage: FeatureType = "float16"
@@ -71,6 +98,12 @@ class FeaturizeConfig(Config):
     use_bf16: bool = False
     """Compute in bfloat16."""
 
+    @field_validator("split", mode="before")
+    @classmethod
+    def _take_one(cls, value: object) -> object:
+        """Take the name of one split for a list of one."""
+        return (value,) if isinstance(value, str) else value
+
 
 def run(config: FeaturizeConfig) -> Stage:
     """Extract; yield signs of life; return the stores, one for each split.
@@ -84,24 +117,46 @@ def run(config: FeaturizeConfig) -> Stage:
     names, setup = _backbone_names(config), _setup(config)
     weights = dict(_weights(entry) for entry in config.weights)
     yield from prepare(config)
-    splits = (config.split,) if config.split else registry.splits(config.dataset, config.root)
+    splits = config.split or registry.splits(config.dataset, config.root)
     manifests = {split: registry.read(config.dataset, config.root, split) for split in splits}
+    viewings = {split: viewing(config, split) for split in splits}
     loaded: list[Backbone] = [
         backbones.load(name, weights=weights, frames=config.frames, device=setup.device)
         for name in names
     ]
+    for look in viewings.values():
+        _refuse_equal_views(look, loaded)
     stores: list[Path] = []
     for split, manifest in manifests.items():
-        store = yield from extract(
-            manifest,
-            loaded,
-            setup,
-            split=split,
-            path=config.out / f"{config.dataset}_{split}.zarr",
-            clips_per_chunk=config.shard_size or CLIPS_PER_CHUNK,
+        path = config.out / f"{config.dataset}_{split}.zarr"
+        own = replace(setup, viewing=viewings[split])
+        target = Target(split, path, config.shard_size)
+        if config.retry and is_store(path):
+            retry(path)
+        stores.append(
+            (yield from extract(manifest, _specs(config, loaded, own), loaded, own, target))
         )
-        stores.append(store)
     return tuple(stores)
+
+
+def viewing(config: FeaturizeConfig, split: str) -> Viewing:
+    """Say how the clips of a split are looked at: only training clips in ways drawn at random.
+
+    Raises:
+        ConfigError: Views are to be flipped that are not drawn, or that would change their label.
+    """
+    if config.flips and not config.train_views:
+        raise ConfigError("--flips: only drawn views are flipped, give --train_views, too")
+    if config.flips and not registry.may_flip(config.dataset):
+        raise ConfigError(f"--flips: a mirrored clip of {config.dataset} may be of another class")
+    if config.train_views and split.startswith("train"):
+        return Viewing(
+            window_seconds=config.window_seconds,
+            drawn=config.train_views,
+            flips=config.flips,
+            seed=config.seed,
+        )
+    return Viewing(config.segments, config.crops, config.window_seconds)
 
 
 def prepare(config: FeaturizeConfig) -> Generator[Progress]:
@@ -153,11 +208,49 @@ def _describe(store: FeatureStore, last: Extraction | None) -> None:
         f"({coverage.done / coverage.clips:.1%}) seen by {', '.join(store.backbones)}; "
         f"{size_bytes / 1e6:.1f} MB{speed}"
     )
-    for reason in coverage.quarantined.values():
-        console.say(f"  quarantined {reason}")
+    if last:
+        console.say(f"  {last.effort}")
+    _describe_quarantine(list(coverage.quarantined.values()))
     random = [n for n, spec in store.backbones.items() if spec.provenance["weights"]["random"]]
     if random:
         console.say(f"  random weights, so for trials only: {', '.join(random)}")
+
+
+def _specs(config: FeaturizeConfig, loaded: Sequence[Backbone], setup: Setup) -> list[ArraySpec]:
+    return [
+        array_spec(b, role="student" if b.name == config.student else "teacher", setup=setup)
+        for b in loaded
+    ]
+
+
+def _refuse_equal_views(look: Viewing, loaded: Sequence[Backbone]) -> None:
+    """Refuse views that would all be the same to a backbone, which sees the picture whole.
+
+    Raises:
+        ConfigError: It is so.
+    """
+    whole = [b.name for b in loaded if b.inputs.kind == "motion" or b.inputs.short_side is None]
+    if not whole:
+        return
+    if look.crops > 1:
+        raise ConfigError(
+            f"--crops {look.crops}: {' and '.join(whole)} see the whole picture, so all crops "
+            f"would be the same to them: use --crops 1"
+        )
+    if look.drawn > 1 and look.window_seconds is None:
+        raise ConfigError(
+            f"--train_views {look.drawn}: {' and '.join(whole)} see the whole picture, so all "
+            f"views of a whole clip would be the same to them: give --window_seconds"
+        )
+
+
+def _describe_quarantine(notes: Sequence[str]) -> None:
+    """Say what there is nothing of, and why: by reason, and the first ones one by one."""
+    for text in notes[:SHOWN]:
+        console.say(f"  quarantined {text}")
+    if notes:
+        said = ", ".join(f"{reason} {count}" for reason, count in count_reasons(notes).items())
+        console.say(f"  {len(notes)} quarantined ({said}): mend them, and run again with --retry")
 
 
 def _backbone_names(config: FeaturizeConfig) -> tuple[str, ...]:
@@ -166,7 +259,9 @@ def _backbone_names(config: FeaturizeConfig) -> tuple[str, ...]:
     Raises:
         ConfigError: One is named twice, or unknown.
     """
-    names = (config.student, *config.teachers)
+    if config.teachers_only and not config.teachers:
+        raise ConfigError("--teachers_only without --teachers: nothing is left to do")
+    names = config.teachers if config.teachers_only else (config.student, *config.teachers)
     for name in names:
         if name not in backbones.NAMES:
             raise UnknownNameError("backbone", name, backbones.NAMES)
@@ -192,6 +287,7 @@ def _setup(config: FeaturizeConfig) -> Setup:
         spatial=config.spatial,
         batch=config.batch,
         processes=config.workers,
+        allow_damaged=config.allow_damaged,
     )
 
 

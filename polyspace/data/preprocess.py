@@ -16,17 +16,21 @@ from polyspace.data.motion_field import span_edges
 from polyspace.data.sampling import sample_indices, wanted_seconds
 from polyspace.models.backbones.protocol import InputSpec
 
+Pictures = (
+    UInt8[Tensor, "*look time channel height width"]
+    | Float32[Tensor, "*look time channel height width"]
+)
+"""What is carried to a device: bytes of RGB, or a motion field, which is normalised already."""
 
-def prepare(
-    clip: DecodedClip, spec: InputSpec, view: int = 0
-) -> Float32[Tensor, "time channel height width"]:
-    """Make one backbone's input of one view of a clip."""
+
+def prepare(clip: DecodedClip, spec: InputSpec, view: int = 0) -> Pictures:
+    """Make one backbone's input of one view of a clip, but for `normalise`."""
     look = clip.views[view]
     if spec.kind == "motion":
         return _motion(clip, spec, view)
     frames = clip.frames[sample_indices(clip.seconds, look, spec.frames)]
     pictures = resize(torch.from_numpy(frames).permute(0, 3, 1, 2), spec, look.place)
-    return normalise(pictures.flip(-1) if look.flipped else pictures, spec)
+    return (pictures.flip(-1) if look.flipped else pictures).contiguous()
 
 
 def resize(
@@ -51,13 +55,14 @@ def resize(
 
 
 def normalise(
-    pictures: UInt8[Tensor, "frame channel height width"], spec: InputSpec
-) -> Float32[Tensor, "frame channel height width"]:
-    """Scale pixel values, subtract the mean, divide by the deviation."""
-    mean = torch.tensor(spec.mean).view(-1, 1, 1)
-    std = torch.tensor(spec.std).view(-1, 1, 1)
-    values = pictures.to(torch.float32, memory_format=torch.contiguous_format)
-    return values.mul_(spec.scale).sub_(mean).div_(std)
+    pictures: Pictures, spec: InputSpec
+) -> Float32[Tensor, "*look time channel height width"]:
+    """Scale pixel values, subtract the mean, divide by the deviation: on the backbone's device."""
+    if spec.kind == "motion":
+        return pictures
+    mean = torch.tensor(spec.mean, device=pictures.device).view(-1, 1, 1)
+    std = torch.tensor(spec.std, device=pictures.device).view(-1, 1, 1)
+    return pictures.to(torch.float32).mul_(spec.scale).sub_(mean).div_(std)
 
 
 def temporal_spans(

@@ -114,7 +114,7 @@ def open_clips(
         extraction = FeaturizeConfig(
             dataset=settings.dataset,
             root=settings.root,
-            split=split,
+            split=(split,),
             student=settings.student,
             teachers=(),
             out=scratch,

@@ -41,7 +41,7 @@ def test_extraction_with_a_student_and_a_teacher(benchmark, clips, measured, tmp
         config = FeaturizeConfig(
             dataset="motion",
             root=clips.root,
-            split="test",
+            split=("test",),
             out=tmp_path / str(next(runs)),
             student="transnetv2",
             teachers=("motion_vectors",),

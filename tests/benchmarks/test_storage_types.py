@@ -9,8 +9,10 @@ from typing import get_args
 import pytest
 import torch
 
-from polyspace.data import extraction
 from polyspace.data.datasets import motion
+from polyspace.data.encode import Setup, feed
+from polyspace.data.encode import encode as see
+from polyspace.data.pipeline import request as ask
 from polyspace.data.prefetch import decode_all
 from polyspace.errors import VideoError
 from polyspace.models.backbones import registry
@@ -18,7 +20,7 @@ from polyspace.precision import FeatureType, resolve, to_compute
 from polyspace.store.encoding import as_tensor, encode
 
 CPU = torch.device("cpu")
-SETUP = extraction.Setup(CPU, resolve("fp32", CPU), spatial="2", batch=2, processes=0)
+SETUP = Setup(CPU, resolve("fp32", CPU), spatial="2", batch=2, processes=0)
 
 
 @pytest.fixture(autouse=True)
@@ -43,11 +45,11 @@ def clips(request, tmp_path_factory):
 def tokens(request, clips):
     """What a backbone sees of them."""
     backbone = registry.load(request.param, weights={}, frames=8, device=CPU)
-    requests = (extraction.request(clip, [backbone]) for clip in clips.clips)
+    requests = (ask(clip, [backbone], SETUP) for clip in clips.clips)
     seen: list[torch.Tensor] = []
     for clip in decode_all(clips.root, requests, processes=0, ahead=1):
         assert not isinstance(clip, VideoError)
-        seen.append(extraction.encode(backbone, [clip], SETUP).tokens)
+        seen.append(see(backbone, feed(backbone, [clip]), SETUP).tokens)
     return torch.cat(seen)
 
 

@@ -16,9 +16,9 @@ def videos(tmp_path):
     return tmp_path / "videos"
 
 
-def digests(root, split=None):
+def digests(root, *splits):
     return {
-        source.name: source.digest for source in lineage.videos("folder-of-classes", root, split)
+        source.name: source.digest for source in lineage.videos("folder-of-classes", root, splits)
     }
 
 

@@ -28,6 +28,9 @@ READERS: Mapping[str, Mapping[str, Reader]] = {
 
 NAMES: tuple[str, ...] = tuple(sorted(READERS))
 
+FLIPPABLE: frozenset[str] = frozenset({ucf101.NAME})
+"""Those whose classes don't tell left from right; of folders and lists nobody knows."""
+
 
 def read(dataset: str, root: Path, split: str) -> Manifest:
     """List the clips of one split.
@@ -62,6 +65,11 @@ def splits(dataset: str, root: Path) -> tuple[Split, ...]:
     """
     _readers(dataset, root)
     return OFFICIAL
+
+
+def may_flip(dataset: str) -> bool:
+    """Say whether a clip keeps its class when left and right are exchanged."""
+    return dataset in FLIPPABLE
 
 
 def _readers(dataset: str, root: Path) -> Mapping[str, Reader]:

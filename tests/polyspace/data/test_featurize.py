@@ -9,7 +9,7 @@ import torch
 from polyspace import console
 from polyspace.data import featurize, prefetch
 from polyspace.data.decode import decode
-from polyspace.data.extraction import Setup, encode
+from polyspace.data.encode import Setup, encode, feed
 from polyspace.data.featurize import FeaturizeConfig
 from polyspace.errors import ConfigError, DatasetError, PolySpaceError, WeightsError
 from polyspace.models.backbones import registry
@@ -87,9 +87,9 @@ def test_what_is_stored_is_what_the_backbone_saw(good, tmp_path):
 
     for name in ("transnetv2", "motion_vectors"):
         backbone = registry.load(name, weights={}, frames=4, device=cpu)
-        for row, clip in enumerate(test.ids):
-            path = f"{clip[2:8]}/{clip}.avi"
-            alone = encode(backbone, [decode(good, ask(path, 4, motion_steps=4))], setup)
+        for row, clip_id in enumerate(test.ids):
+            clip = decode(good, ask(f"{clip_id[2:8]}/{clip_id}.avi", 4, motion_steps=4))
+            alone = encode(backbone, feed(backbone, [clip]), setup)
             stored = test.tokens(name, np.array([row]))
             assert stored.numpy() == pytest.approx(alone.tokens[0].numpy(), rel=2e-3, abs=2e-3)
             assert test.seconds(name, np.array([row]))[0] == pytest.approx(alone.seconds[0, 0])
@@ -100,7 +100,7 @@ def test_a_bad_file_is_quarantined_and_costs_nothing_else(mixed, tmp_path):
 
     coverage = train.coverage
     assert (coverage.clips, coverage.done, coverage.pending) == (12, 11, 0)
-    assert coverage.quarantined == {"v_ClassA_g03_c01": f"{BROKEN}: is empty"}
+    assert coverage.quarantined == {"v_ClassA_g03_c01": f"missing: {BROKEN}: is empty"}
     rows = train.rows(["transnetv2", "motion_vectors"])
     assert train.ids.index("v_ClassA_g03_c01") not in rows
     assert torch.isfinite(train.tokens("transnetv2", rows)).all()
@@ -218,6 +218,10 @@ WRONG = [
     Wrong("storage", "keep one", {"fp16": True, "storage": "float32"}),
     Wrong("types", "both --use-amp", {"use_amp": True, "use_bf16": True}, PolySpaceError),
     Wrong("no weights", "/gone", {"weights": ("transnetv2=/gone",)}, WeightsError),
+    Wrong("crops", "see the whole picture", {"crops": 3}),
+    Wrong("same views", "give --window_seconds", {"train_views": 2}),
+    Wrong("flips", "only drawn views are flipped", {"flips": True}),
+    Wrong("nothing to do", "without --teachers", {"teachers_only": True, "teachers": ()}),
 ]
 
 
@@ -270,5 +274,101 @@ def test_the_command_ends_with_what_was_stored_and_what_to_do_next(
     assert end.value.code == 0
     assert "--fp16: features are stored as float16 anyway" in said
     assert f"{tmp_path}/ucf101_train.zarr: 11 of 12 clips (91.7%) seen by" in said
-    assert f"quarantined {BROKEN}: is empty" in said
+    assert f"quarantined missing: {BROKEN}: is empty" in said
     assert f"next: python -m polyspace.train.train_converter --features {tmp_path}" in said
+
+
+SETTINGS = [
+    {"batch": 1},
+    {"batch": 3, "workers": 2},
+    {"batch": 12, "shard_size": 5},
+]
+
+
+def test_neither_batches_nor_workers_nor_neighbours_change_what_a_clip_looks_like(good, tmp_path):
+    names = {"teachers": ("motion_vectors", "efficientnet_lite0"), "split": "train"}
+    stores = [
+        extract(good, tmp_path / str(number), **names, **settings)[0][0]
+        for number, settings in enumerate(SETTINGS)
+    ]
+
+    for name in stores[0].backbones:
+        rows = stores[0].rows([name])
+        first, *others = [store.tokens(name, rows).numpy() for store in stores]
+        for other in others:
+            assert np.abs(other - first).max() <= 1e-3 * np.abs(first).max()
+
+
+def test_views_are_an_axis_of_the_store(good, tmp_path):
+    views = {"teachers": (), "segments": 2, "window_seconds": 0.2}
+    [test], _ = extract(good, tmp_path / "out", split="test", **views)
+    [whole], _ = extract(good, tmp_path / "whole", split="test", teachers=())
+
+    rows = test.rows(["transnetv2"])
+    first, second = (test.tokens("transnetv2", rows, view=view) for view in range(2))
+    assert test.backbones["transnetv2"].views == 2
+    assert first.shape == second.shape == whole.tokens("transnetv2", rows).shape
+    assert not torch.equal(first, second)
+    seconds = test.seconds("transnetv2", rows)
+    assert (seconds[:, 0] < seconds[:, 1]).all()
+
+
+def test_drawn_views_are_of_training_clips_alone(good, tmp_path):
+    views = {"teachers": (), "train_views": 2, "window_seconds": 0.2, "flips": True}
+    train, test = extract(good, tmp_path / "out", **views)[0]
+
+    assert train.backbones["transnetv2"].views == 2
+    assert test.backbones["transnetv2"].views == 1
+
+
+def test_teachers_alone_complete_a_store_that_the_student_began(good, tmp_path, decoded):
+    both, _ = extract(good, tmp_path / "both", split="test")
+    extract(good, tmp_path / "out", split="test", teachers=())
+    [store], _ = extract(good, tmp_path / "out", split="test", teachers_only=True)
+
+    assert store.fingerprint == both[0].fingerprint
+    assert {s.role for s in store.backbones.values()} == {"student", "teacher"}
+
+
+def test_several_splits_go_through_in_one_pass(good, tmp_path):
+    names = {"student": "motion_vectors", "teachers": ()}
+    stores, _ = extract(good, tmp_path / "out", split=("test", "train02"), **names)
+
+    assert [store.split for store in stores] == ["test", "train02"]
+
+
+def test_what_was_quarantined_is_tried_again_when_asked_for(tmp_path):
+    root = make_ucf101(tmp_path / "root")
+    whole = (root / BROKEN).read_bytes()
+    (root / BROKEN).write_bytes(b"")
+    extract(root, tmp_path / "out", split="train")
+    (root / BROKEN).write_bytes(whole)
+
+    [still], said = extract(root, tmp_path / "out", split="train")
+    assert (said, len(still.coverage.quarantined)) == ([], 1)
+
+    [mended], said = extract(root, tmp_path / "out", split="train", retry=True)
+    [fresh], _ = extract(root, tmp_path / "fresh", split="train")
+    assert (said[-1].fresh, mended.coverage.done) == (1, 12)
+    assert not mended.coverage.quarantined
+    for name, seen in mended.backbones.items():
+        rows = mended.rows([name])
+        assert seen.identity == fresh.backbones[name].identity
+        assert torch.allclose(mended.tokens(name, rows), fresh.tokens(name, rows), atol=1e-3)
+
+
+def test_what_is_still_bad_is_quarantined_again(mixed, tmp_path):
+    extract(mixed, tmp_path / "out", split="train")
+
+    [train], _ = extract(mixed, tmp_path / "out", split="train", retry=True)
+
+    assert list(train.coverage.quarantined) == ["v_ClassA_g03_c01"]
+
+
+def test_a_stage_says_where_its_time_went(good, tmp_path):
+    _, said = extract(good, tmp_path / "out", split="test")
+
+    shares = said[-1].effort.shares
+    assert set(shares) == {"decode", "preprocess", "backbone", "write"}
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert "bottleneck: " in str(said[-1].effort)

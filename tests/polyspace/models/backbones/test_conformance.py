@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from polyspace.data.preprocess import prepare
+from polyspace.data.preprocess import normalise, prepare
 from polyspace.models.backbones import registry
 from polyspace.models.backbones.protocol import Backbone
 from tests.support.clips import whole
@@ -117,7 +117,7 @@ def test_a_decoded_clip_can_be_prepared_for_it(backbone):
         duration_seconds=2.0,
         motion=noise.random((16, 4, 6, 10), np.float32),
     )
-    inputs = prepare(clip, backbone.inputs)
+    inputs = normalise(prepare(clip, backbone.inputs), backbone.inputs)
     assert torch.isfinite(backbone.forward(inputs[None]).tokens).all()
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from sklearn.datasets import load_sample_image
 
-from polyspace.data.preprocess import prepare
+from polyspace.data.preprocess import normalise, prepare
 from tests.support.clips import whole
 
 DAISY, PALACE = 985, 698
@@ -13,7 +13,7 @@ DAISY, PALACE = 985, 698
 def test_its_own_head_recognises_a_photograph_in_its_features(loaded, picture, label):
     backbone = loaded("efficientnet_lite0")
     clip = whole(load_sample_image(picture)[None], np.zeros(1), 0.04)
-    inputs = prepare(clip, backbone.inputs)[:1]
+    inputs = normalise(prepare(clip, backbone.inputs), backbone.inputs)[:1]
     tokens = backbone.forward(inputs[None]).tokens
     logits = backbone.network._fc(tokens.mean(dim=(1, 2)))
     assert int(logits.argmax()) == label

