@@ -107,6 +107,8 @@ class Evaluation(_Record):
     command: str
     created: datetime
     device: str
+    views: int = 1
+    """Of every clip, whose chances were averaged."""
     versions: dict[str, str]
     seed: int
     seconds: float

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 
+from polyspace.data.quarantine import count_reasons, split_note
 from polyspace.report import findings, words
 from polyspace.report.figures import (
     canvas,
@@ -46,15 +47,17 @@ def methods(evaluation: Evaluation) -> Section:
 
 def coverage(evaluation: Evaluation) -> Section:
     """Which clips the figures speak of."""
-    reasons = evaluation.coverage.quarantined
-    rows = ((element("code", name), why) for name, why in reasons.items())
+    notes = evaluation.coverage.quarantined
+    rows = ((element("code", name), *split_note(text)) for name, text in notes.items())
     said = paragraph(words.unbroken(findings.coverage(evaluation)))
-    if not reasons:
+    if not notes:
         return Section("coverage", "Coverage", said)
-    listed = table(("clip", "reason"), rows, text=2)
-    if len(reasons) > LISTED:
-        listed = folded(f"All {len(reasons)} quarantined clips", listed)
-    return Section("coverage", "Coverage", join(said, listed))
+    counts = ((why, str(count)) for why, count in count_reasons(notes.values()).items())
+    listed = table(("clip", "reason", "found"), rows, text=3)
+    if len(notes) > LISTED:
+        listed = folded(f"All {len(notes)} quarantined clips", listed)
+    body = join(said, table(("reason", "clips"), counts), listed)
+    return Section("coverage", "Coverage", body)
 
 
 def classes(evaluation: Evaluation) -> Section:

@@ -82,7 +82,8 @@ def unbroken(text: str) -> str:
 def basis(evaluation: Evaluation) -> str:
     """Say what every figure of the test split rests on: clips, groups, seed, device."""
     of = evaluation.dataset
+    views = f", {evaluation.views} views each," if evaluation.views > 1 else ""
     return (
-        f"n = {evaluation.coverage.evaluated} clips in {of.groups} groups; "
+        f"n = {evaluation.coverage.evaluated} clips{views} in {of.groups} groups; "
         f"seed {evaluation.seed}; {evaluation.device}"
     )

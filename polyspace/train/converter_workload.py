@@ -46,7 +46,7 @@ class ConverterWorkload:
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Shuffle the rows that are fitted on, and read them."""
-        window = self.clips.store.window([self.model.student_name, *self.model.specs])
+        window = self.clips.window([self.model.student_name, *self.model.specs])
         order = shuffled(self.division.fit, self.batch, seed=self.seed, epoch=epoch, window=window)
         return map(self._read, order)
 

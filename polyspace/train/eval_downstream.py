@@ -150,19 +150,21 @@ def _alone(
 
 def _write(config: EvalDownstreamConfig, clips: StoredClips, rows: Rows, said: Predictions) -> Path:
     """Score what was said, and write it down."""
-    labels, logits = clips.labels[rows], said.logits.numpy()
+    rows, logits = rows[:: clips.views], said.over_views(clips.views).logits.numpy()
+    labels, there = clips.labels[rows], clips.store.coverage.clips
     first, fifth = (classification.hits(logits, labels, k=k) for k in (1, 5))
     counts = classification.confusion(logits.argmax(1), labels, classes=logits.shape[1])
     record = {
         "what": "student alone" if config.student_only else "fusion",
         "dataset": clips.dataset,
         "split": clips.split,
-        "clips": len(clips.ids),
+        "clips": there,
+        "views": clips.views,
         "evaluated": len(rows),
         "top1": float(first.mean()),
         "top5": float(fifth.mean()),
         "mean_class": classification.mean_class(counts),
-        "covered_top1": classification.covered(first, clips=len(clips.ids)),
+        "covered_top1": classification.covered(first, clips=there),
         "confusion": counts.tolist(),
         "features": clips.fingerprint,
         "config": config.model_dump(mode="json"),

@@ -128,7 +128,9 @@ def _score_fusion(subject: Subject) -> Scored:
         kind="method",
         words="student and translations through gates: what runs at inference",
         parameters=parameters(subject.fusion) + parameters(subject.translator),
-        said=predict(subject.fusion, inputs, subject.rows, batch=subject.settings.batch),
+        said=predict(subject.fusion, inputs, subject.rows, batch=subject.settings.batch).over_views(
+            subject.test.views
+        ),
     )
 
 
@@ -149,7 +151,9 @@ def _score(entry: Contender, subject: Subject) -> Scored:
         kind=entry.kind,
         words=entry.words,
         parameters=parameters(fusion) + entry.before,
-        said=predict(fusion, entry.view(subject.test), subject.rows, batch=settings.batch),
+        said=predict(
+            fusion, entry.view(subject.test), subject.rows, batch=settings.batch
+        ).over_views(subject.test.views),
     )
 
 

@@ -47,6 +47,11 @@ class Subject:
     """Rows of the test split that every backbone has seen."""
 
     @property
+    def clips(self) -> Rows:
+        """The first view of each clip among them."""
+        return self.rows[:: self.test.views]
+
+    @property
     def backbones(self) -> tuple[str, ...]:
         """Student and teachers."""
         return (self.translator.student_name, *self.translator.specs)
@@ -68,7 +73,7 @@ def record(
 ) -> dict[str, Any]:
     """Put together everything but the translations' quality; the fusion comes first in `scored`."""
     test, train = subject.test, subject.train
-    labels = test.labels[subject.rows]
+    labels = test.labels[subject.clips]
     names = subject.fusion.spec.class_names
     coverage = test.store.coverage
     return {
@@ -82,7 +87,7 @@ def record(
             "name": test.dataset,
             "split": test.split,
             "class_names": list(names),
-            "clips": len(subject.rows),
+            "clips": len(subject.clips),
             "groups": len(set(_groups(subject))),
             "shared_groups": len(set(_groups(subject)) & set(train.groups)),
             "fingerprint": test.fingerprint,
@@ -92,8 +97,8 @@ def record(
         "majority": classification.majority(train.labels, labels),
         "coverage": {
             "clips": coverage.clips,
-            "evaluated": len(subject.rows),
-            "share": len(subject.rows) / coverage.clips,
+            "evaluated": len(subject.clips),
+            "share": len(subject.clips) / coverage.clips,
             "quarantined": dict(coverage.quarantined),
         },
         "random_weights": [name for name in subject.backbones if test.weights(name)["random"]],
@@ -102,6 +107,7 @@ def record(
         "methods": [_method(row, subject, resamples, seed) for row in scored],
         "comparison": _comparison(scored, subject, resamples, seed),
         "gates": _gates(scored[0].said, labels, len(names)),
+        "views": test.views,
         "interval": f"95 %, bootstrap over groups, {resamples} resamples",
     }
 
@@ -110,8 +116,8 @@ def write(
     folder: Path, content: Mapping[str, Any], subject: Subject, scored: Sequence[Scored]
 ) -> Path:
     """Write evaluation.json, and beside it what pictures are drawn from."""
-    labels = subject.test.labels[subject.rows]
-    ids = np.array([subject.test.ids[row] for row in subject.rows])
+    labels = subject.test.labels[subject.clips]
+    ids = np.array([subject.test.ids[row] for row in subject.clips])
     logits = {f"logits/{row.name}": row.said.logits.numpy() for row in scored}
     groups = np.array(_groups(subject))
     _write_arrays(
@@ -130,7 +136,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def _method(row: Scored, subject: Subject, resamples: int, seed: int) -> dict[str, Any]:
     """Score one method in every way."""
-    labels = subject.test.labels[subject.rows]
+    labels = subject.test.labels[subject.clips]
     logits = row.said.logits.numpy()
     first, fifth = (_hits(row, subject, k) for k in (1, 5))
     counts = classification.confusion(logits.argmax(1), labels, classes=logits.shape[1])
@@ -179,11 +185,11 @@ def _interval(
 
 
 def _hits(row: Scored, subject: Subject, k: int) -> Bool[ndarray, " clip"]:
-    return classification.hits(row.said.logits.numpy(), subject.test.labels[subject.rows], k=k)
+    return classification.hits(row.said.logits.numpy(), subject.test.labels[subject.clips], k=k)
 
 
 def _groups(subject: Subject) -> tuple[str, ...]:
-    return tuple(subject.test.groups[row] for row in subject.rows)
+    return tuple(subject.test.groups[row] for row in subject.clips)
 
 
 def _gates(said: Predictions, labels: Rows, classes: int) -> dict[str, Any]:
@@ -205,7 +211,7 @@ def _gates(said: Predictions, labels: Rows, classes: int) -> dict[str, Any]:
 def _vectors(subject: Subject) -> dict[str, ndarray]:
     """Pool test tokens to a vector a clip: before, after, and what it should have become."""
     parts: dict[str, list[ndarray]] = {}
-    for rows in in_order(subject.rows, fit.BATCH):
+    for rows in in_order(subject.clips, fit.BATCH):
         tokens = subject.test.tokens(subject.translator.student_name, rows)
         student = subject.translator.student(tokens)
         parts.setdefault("student", []).append(pool(student).cpu().numpy())

@@ -109,6 +109,15 @@ class Predictions:
     logits: Float32[Tensor, "clip label"]
     gates: Mapping[str, Float32[Tensor, "clip time space"]]
 
+    def over_views(self, views: int) -> "Predictions":
+        """Average the chances and the gates of each clip's views, which lie one after the other."""
+        if views == 1:
+            return self
+        chances = self.logits.unflatten(0, (-1, views)).softmax(-1).mean(1)
+        gates = {n: gate.unflatten(0, (-1, views)).mean(1) for n, gate in self.gates.items()}
+        # A chance of exactly nothing has no logarithm.
+        return Predictions(chances.clamp_min(torch.finfo(chances.dtype).tiny).log(), gates)
+
 
 @torch.no_grad()
 def predict(

@@ -1,9 +1,11 @@
 """Where training gets tokens from: a feature store, which videos are turned into first."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 import tyro
 from jaxtyping import Float32, Int64
@@ -18,20 +20,24 @@ from polyspace.data import featurize
 from polyspace.data.featurize import FeaturizeConfig
 from polyspace.errors import LabelError, StoreError
 from polyspace.models.grids import TokenShape
+from polyspace.store.order import Window
 from polyspace.store.reader import FeatureStore, find_store
 
 
 class StoredClips:
     """Labelled clips, and some backbones' tokens of them on the device that training runs on.
 
-    They are read from a feature store, so memory does not grow with their number.
+    They are read from a feature store, so memory does not grow with their number. A row is one view
+    of a clip: all views of the first clip, all views of the second, … Training takes each for a
+    clip of its own; `Predictions.over_views` brings together what was said of them.
     """
 
     def __init__(self, store: FeatureStore, device: torch.device) -> None:
         self.store, self.device = store, device
         self.dataset, self.split = store.dataset, store.split
-        self.class_names, self.ids = store.class_names, store.ids
-        self.groups, self.labels = store.groups, store.labels
+        self.views = max(spec.views for spec in store.backbones.values())
+        self.class_names, self.labels = store.class_names, np.repeat(store.labels, self.views)
+        self.ids, self.groups = self._of_views(store.ids), self._of_views(store.groups)
         self.fingerprint = store.fingerprint
 
     @property
@@ -58,7 +64,13 @@ class StoredClips:
 
     def rows(self, backbones: tuple[str, ...]) -> Int64[ndarray, " row"]:
         """Give the rows that all of these backbones have seen."""
-        return self.store.rows(backbones)
+        first = self.store.rows(backbones) * self.views
+        return (first[:, None] + np.arange(self.views)).reshape(-1)
+
+    def window(self, backbones: Sequence[str]) -> Window | None:
+        """Say inside of what to shuffle, where reading every row by itself would be dear."""
+        window = self.store.window(backbones)
+        return window and replace(window, clips_per_chunk=window.clips_per_chunk * self.views)
 
     def shape(self, backbone: str) -> TokenShape:
         """Give the shape of one clip's stored tokens."""
@@ -75,7 +87,20 @@ class StoredClips:
         self, backbone: str, rows: Int64[ndarray, " clip"]
     ) -> Float32[Tensor, "clip time space dim"]:
         """Read tokens."""
-        return self.store.tokens(backbone, rows, device=self.device)
+        clips, views = np.divmod(rows, self.views)
+        if self.views == 1:
+            return self.store.tokens(backbone, clips, device=self.device)
+        spec = self.store.backbones[backbone]
+        shape = len(rows), spec.time, spec.space, spec.dim
+        found = torch.empty(shape, device=self.device)
+        for view in np.unique(views).tolist():
+            where = np.flatnonzero(views == view)
+            seen = self.store.tokens(backbone, clips[where], device=self.device, view=view)
+            found[torch.from_numpy(where).to(self.device)] = seen
+        return found
+
+    def _of_views(self, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(value for value in values for _ in range(self.views))
 
 
 class SourceSettings(Config):

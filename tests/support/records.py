@@ -82,7 +82,9 @@ def evaluation(labels: ndarray, names: tuple[str, ...], random: np.random.Genera
             "clips": len(labels) + 1,
             "evaluated": len(labels),
             "share": len(labels) / (len(labels) + 1),
-            "quarantined": {"left/broken-0.mp4": "no video stream"},
+            "quarantined": {
+                "left/broken-0.mp4": "no-video: left/broken-0.mp4: has no video stream"
+            },
         },
         "random_weights": [],
         "student": "transnetv2",

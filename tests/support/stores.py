@@ -37,6 +37,7 @@ def make_store(
     labels_moved: int = 0,
     random: tuple[str, ...] = (),
     storage: FeatureType = "float16",
+    views: int = 1,
 ) -> Path:
     """Write a store; give its path. The splits of one seed show one world.
 
@@ -60,12 +61,16 @@ def make_store(
         labels_moved: Added to every label, modulo `classes`: the same clips, named otherwise.
         random: Backbones whose weights are said to be random.
         storage: Type that the features are stored in.
+        views: Of every clip, each scattered in a way of its own; the first are those of one view.
     """
     name, *sizes = student
     shapes = {name: TokenShape(*sizes)} | {key: TokenShape(*own) for key, own in teachers.items()}
     group = np.arange(clips) % groups
     labels = group % classes
-    tokens = _tokens(split, torch.from_numpy(labels), shapes, seed)
+    looks = [
+        _tokens(split + "'" * view, torch.from_numpy(labels), shapes, seed) for view in range(views)
+    ]
+    tokens = {key: torch.stack([look[key] for look in looks], 1) for key in shapes}
     return _write(
         folder / f"{dataset}_{split}.zarr",
         StoreHeader(dataset, split, tuple(f"c{k}" for k in range(classes)), 16, {"views": 1}),
@@ -84,6 +89,7 @@ def make_store(
                     key in random,
                 ),
                 dtype=storage,
+                views=views,
             )
             for key, shape in shapes.items()
         ],
@@ -144,9 +150,9 @@ def _write(
             part = list(item.rows)
             blocks = {
                 spec.backbone: Block(
-                    tokens=tokens[spec.backbone][part, None],
-                    summary=tokens[spec.backbone][part].mean((1, 2))[:, None],
-                    seconds=np.zeros((len(item), 1, spec.time, 2)),
+                    tokens=tokens[spec.backbone][part],
+                    summary=tokens[spec.backbone][part].mean((2, 3)),
+                    seconds=np.zeros((len(item), spec.views, spec.time, 2)),
                 )
                 for spec in specs
             }

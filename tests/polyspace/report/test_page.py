@@ -113,7 +113,7 @@ def test_the_answer_stands_first_and_is_coloured_by_its_verdict(plain):
 
 def test_quarantined_clips_stand_there_with_their_reasons(plain):
     assert "left/broken-0.mp4" in plain
-    assert "no video stream" in plain
+    assert "has no video stream" in plain
 
 
 def test_random_weights_are_announced_on_top(plain, written):

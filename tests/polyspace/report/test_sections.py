@@ -40,13 +40,15 @@ def test_a_faultless_method_has_no_list_of_mistakes(evaluation):
 
 def test_a_long_list_of_quarantined_clips_is_folded(evaluation):
     few = sections.coverage(evaluation()).html()
-    assert ["left/broken-0.mp4", "no video stream"] in cells(few)
+    assert ["left/broken-0.mp4", "no-video", "left/broken-0.mp4: has no video stream"] in cells(few)
+    assert ["no-video", "1"] in cells(few)
     assert "<details>" not in few
     many = {f"clip-{n}": "torn" for n in range(50)}
     covered = {"clips": 74, "evaluated": 24, "share": 0.32, "quarantined": many}
     html = sections.coverage(evaluation(coverage=covered)).html()
     assert "<summary>All 50 quarantined clips" in html
-    assert len(cells(html)) == 51
+    assert ["unnamed", "50"] in cells(html)
+    assert len(cells(html)) == 2 + 51
 
 
 def test_every_converter_of_every_teacher_is_a_row(tmp_path, evaluation):

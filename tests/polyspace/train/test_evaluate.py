@@ -179,6 +179,19 @@ def test_quarantined_clips_count_as_wrong_in_the_covered_accuracy(settings, tmp_
         assert method.covered_top1 == pytest.approx(method.top1.value * 0.75)
 
 
+def test_views_of_a_clip_count_as_one_answer(settings, tmp_path):
+    folder = tmp_path / "features"
+    make_store(folder, "train", clips=72, groups=18, views=2)
+    make_store(folder, "test", clips=36, groups=9, views=3, quarantined=4)
+    _, path = list_and_finish(evaluate.run(settings(tmp_path / "out", features=folder)))
+
+    found = read_evaluation(path)
+    assert (found.views, found.dataset.clips, found.coverage.evaluated) == (3, 32, 32)
+    for name, values in logits(path).items():
+        assert values.shape == (32, 3), name
+        np.testing.assert_allclose(np.exp(values).sum(1), 1, rtol=1e-5)
+
+
 def refused(config, error, message):
     with pytest.raises(error, match=message) as raised:
         next(evaluate.run(config))

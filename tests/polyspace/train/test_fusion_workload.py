@@ -8,7 +8,7 @@ from polyspace.models.fusion import FusionSpec
 from polyspace.models.heads import pool
 from polyspace.train.batches import divide
 from polyspace.train.fusion_training import FusionSettings, make
-from polyspace.train.fusion_workload import predict, translated
+from polyspace.train.fusion_workload import Predictions, predict, translated
 from tests.conformance import WorkloadConformance
 
 
@@ -91,3 +91,25 @@ class TestFusionWorkload(WorkloadConformance):
         pooled = pool(work.inputs(work.division.fit).student)
         torch.testing.assert_close(norm.mean, pooled.mean(0))
         torch.testing.assert_close(norm.std, pooled.std(0, correction=0), rtol=1e-4, atol=1e-5)
+
+
+def test_the_chances_of_a_clips_views_are_averaged():
+    chances = torch.tensor([[0.9, 0.1], [0.3, 0.7], [0.2, 0.8], [0.2, 0.8]])
+    gates = {"flow": torch.arange(4.0).reshape(4, 1, 1)}
+
+    said = Predictions(chances.log(), gates).over_views(2)
+
+    torch.testing.assert_close(said.logits.exp(), torch.tensor([[0.6, 0.4], [0.2, 0.8]]))
+    assert said.gates["flow"].flatten().tolist() == [0.5, 2.5]
+
+
+def test_one_view_is_what_it_is():
+    said = Predictions(torch.randn(3, 2), {})
+
+    assert said.over_views(1) is said
+
+
+def test_a_view_that_excludes_a_class_leaves_a_number():
+    said = Predictions(torch.tensor([[0.0, -1e4], [0.0, -1e4]]), {}).over_views(2)
+
+    assert torch.isfinite(said.logits).all()

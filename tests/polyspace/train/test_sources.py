@@ -87,3 +87,25 @@ def test_classes_that_the_data_set_lacks_get_numbers(train):
 def test_labels_outside_the_classes_are_refused(train):
     with pytest.raises(LabelError, match=r"--classes 2, but 24 clips of toy .* use --classes 3"):
         class_names(train, 2)
+
+
+@pytest.fixture
+def several(tmp_path):
+    """Clips of which there are three views, and nothing of the last two clips."""
+    return find(make_store(tmp_path, "train", clips=20, quarantined=2, views=3))
+
+
+def test_every_view_of_a_clip_is_a_row(several):
+    assert several.rows(("stu", "flow")).tolist() == list(range(18 * 3))
+    assert len(several.ids) == len(several.groups) == len(several.labels) == 20 * 3
+    assert several.ids[3:6] == ("train-001",) * 3
+    assert several.labels[:6].tolist() == np.repeat(several.store.labels[:2], 3).tolist()
+
+
+def test_a_rows_tokens_are_those_of_its_view(several):
+    rows = np.array([7, 0, 2, 53])
+    tokens = several.tokens("stu", rows)
+    for place, row in enumerate(rows):
+        clip, view = divmod(int(row), 3)
+        expected = several.store.tokens("stu", np.array([clip]), view=view)
+        assert torch.equal(tokens[place], expected[0])
