@@ -46,13 +46,34 @@ def main(config: ServeConfig) -> None:
     with suppress(KeyboardInterrupt), prefect as first, mlflow as second:
         console.say(f"Prefect  {addresses.local(config.prefect_port)}")
         console.say(f"MLflow   {addresses.mlflow_ui(config.mlflow_port)}")
-        console.say("Ctrl-C stops both.")
+        console.say(f"Workers  {_deploy(config.prefect_port)}")
+        console.say("Ctrl-C stops both servers.")
         while first.poll() is None and second.poll() is None:
             time.sleep(1)
 
 
 def _prefect(port: int) -> Sequence[str]:
     return ("prefect", "server", "start", "--host", addresses.HOST, "--port", str(port))
+
+
+def _deploy(port: int) -> str:
+    """Register what workers may run; give the command that starts one.
+
+    In a process of its own, because flows take seconds to import and a server needs none of them.
+
+    Raises:
+        ConfigError: The server refuses.
+    """
+    done = subprocess.run(
+        (sys.executable, "-m", "flows.deploy"),
+        env=os.environ | ENVIRONMENT | {"PREFECT_API_URL": f"{addresses.local(port)}/api"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ConfigError(f"nothing was registered for workers: {done.stderr.strip()[-500:]}")
+    return done.stdout.strip()
 
 
 def _mlflow(port: int) -> Sequence[str]:

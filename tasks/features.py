@@ -1,7 +1,8 @@
 """Feature stores, as a task."""
 
+import platform
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from prefect import task
@@ -11,9 +12,11 @@ from polyspace import console
 from polyspace.console import Advance
 from polyspace.data import featurize
 from polyspace.data.featurize import FeaturizeConfig
+from polyspace.errors import StoreError
+from polyspace.store.metadata import is_store
 from polyspace.store.reader import FeatureStore
 from polyspace.store.repair import repair
-from tasks import lineage, stages
+from tasks import distribution, lineage, stages
 from tasks.stages import Stage
 from tasks.tracking import ALONE, Tracker
 
@@ -21,15 +24,31 @@ from tasks.tracking import ALONE, Tracker
 @task(name="extract features", task_run_name="extract features", cache_policy=NO_CACHE)
 def extract(config: FeaturizeConfig, tracker: Tracker = ALONE) -> Path:
     """Run every backbone over every clip; return the folder of the feature stores."""
-    console.show(featurize.prepare(config), "render")
-    stage = Stage(
-        name="extract_features",
-        config=config,
-        dataset=config.dataset,
-        folder=config.out,
-        sources=lineage.videos(config.dataset, config.root, config.split),
-    )
-    return stages.run(stage, _extract(config), tracker)
+    return _stage(config, _extract(config), tracker)
+
+
+@task(name="distribute extraction", task_run_name="distribute extraction", cache_policy=NO_CACHE)
+def distribute(
+    config: FeaturizeConfig, parts: int, patience_seconds: float, tracker: Tracker = ALONE
+) -> Path:
+    """Let workers run every backbone over every clip; return the folder of the feature stores."""
+    return _stage(config, _distribute(config, parts, patience_seconds), tracker)
+
+
+@task(name="extract part", task_run_name="extract part", cache_policy=NO_CACHE)
+def share(config: FeaturizeConfig, stores: Sequence[Path]) -> None:
+    """Do what is free of some stores, until nobody has anything left to do.
+
+    Raises:
+        StoreError: The stores, which are made before any part begins, can't be seen from here.
+    """
+    for path in stores:
+        if not is_store(path):
+            raise StoreError(
+                f"{path} was made for this extraction, and can't be seen from {platform.node()}: "
+                f"give --root and --out folders that every worker sees at the same place"
+            )
+    console.show(featurize.run(config), "extract part")
 
 
 def count_classes(folder: Path) -> int:
@@ -50,11 +69,37 @@ def _stores(folder: Path) -> list[FeatureStore]:
     return [FeatureStore.open(path) for path in sorted(folder.glob("*.zarr"))]
 
 
+def _stage(config: FeaturizeConfig, work: Generator[Advance, None, Path], tracker: Tracker) -> Path:
+    console.show(featurize.prepare(config), "render")
+    stage = Stage(
+        name="extract_features",
+        config=config,
+        dataset=config.dataset,
+        folder=config.out,
+        sources=lineage.videos(config.dataset, config.root, config.split),
+    )
+    return stages.run(stage, work, tracker)
+
+
 def _extract(config: FeaturizeConfig) -> Generator[Advance, None, Path]:
     """Extract what is missing or damaged; give the folder, as the stages after this one want it."""
+    yield from _repair(config)
+    yield from featurize.run(config)
+    return config.out
+
+
+def _distribute(
+    config: FeaturizeConfig, parts: int, patience_seconds: float
+) -> Generator[Advance, None, Path]:
+    """Let others extract what is missing or damaged; give the folder."""
+    yield from _repair(config)
+    yield from distribution.run(config, parts=parts, patience_seconds=patience_seconds)
+    return config.out
+
+
+def _repair(config: FeaturizeConfig) -> Generator[Advance]:
+    """Take what is damaged for not done."""
     for path in sorted(config.out.glob(f"{config.dataset}_*.zarr")):
         repaired = yield from repair(path)
         if repaired.clips:
             console.say(f"{path}: {len(repaired.clips)} damaged clips are made again")
-    yield from featurize.run(config)
-    return config.out

@@ -51,9 +51,10 @@ class Extraction:
     def __str__(self) -> str:
         """Say where the extraction is."""
         speed = f"{self.clips_per_second:.1f} clips/s"
-        shares = "".join(f", {stage} {share:.0%}" for stage, share in self.effort.shares.items())
+        stage, share = next(iter(self.effort.shares.items()), ("", 0.0))
+        where = f", {stage} {share:.0%}" if stage else ""
         bad = f", {self.quarantined} quarantined" if self.quarantined else ""
-        return f"{self.split} {self.done}/{self.total} clips, {speed}{shares}{bad}"
+        return f"{self.split} {self.done}/{self.total} clips, {speed}{where}{bad}"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ class Target:
     """The store, made if it isn't there."""
     clips_per_chunk: int = 0
     """Clips of one work item at most; 0: as many as the store there has, of a new one as many as
-    `CLIPS_PER_CHUNK` and `BYTES_PER_ITEM` allow."""
+    `CLIPS_PER_CHUNK`, `BYTES_PER_ITEM` and `work_items` allow."""
+    work_items: int = 1
+    """Into how many a new store is cut at least, so that there is something for everybody."""
 
 
 def extract(
@@ -89,11 +92,27 @@ def extract(
         DatasetError: Not one clip could be decoded.
         StoreError: The store there holds something else.
     """
-    header = _header(manifest, specs, setup, target)
-    with StoreWriter.open(target.path, header, _rows(manifest), specs) as writer:
+    with _open(manifest, specs, setup, target) as writer:
         yield from _fill(writer, specs, manifest, backbones, setup, target.split)
     _refuse_empty(target.path, manifest)
     return target.path
+
+
+def make(manifest: Manifest, specs: Sequence[ArraySpec], setup: Setup, target: Target) -> Path:
+    """Make a store with nothing in it yet, or add the backbones that it lacks; return it.
+
+    Raises:
+        StoreError: The store there holds something else.
+    """
+    _open(manifest, specs, setup, target).close()
+    return target.path
+
+
+def _open(
+    manifest: Manifest, specs: Sequence[ArraySpec], setup: Setup, target: Target
+) -> StoreWriter:
+    header = _header(manifest, specs, setup, target)
+    return StoreWriter.open(target.path, header, _rows(manifest), specs)
 
 
 def _fill(
@@ -122,18 +141,19 @@ def _header(
         dataset=manifest.dataset,
         split=target.split,
         class_names=manifest.class_names,
-        clips_per_chunk=_clips_per_chunk(len(manifest.clips), specs, target),
+        clips_per_chunk=clips_per_chunk(len(manifest.clips), specs, target, setup.batch),
         protocol={**setup.viewing.record(), **damaged},
     )
 
 
-def _clips_per_chunk(clips: int, specs: Sequence[ArraySpec], target: Target) -> int:
+def clips_per_chunk(clips: int, specs: Sequence[ArraySpec], target: Target, batch: int) -> int:
     """Say how many clips a work item has: as asked for, as before, or as many as are handy."""
     if not target.clips_per_chunk and metadata.is_store(target.path):
         return FeatureStore.open(target.path).clips_per_chunk
     values = sum(int(np.prod(spec.row_shape("tokens"))) for spec in specs)
-    fitting = max(1, min(CLIPS_PER_CHUNK, BYTES_PER_ITEM // (4 * values)))
-    return _even(clips, target.clips_per_chunk or fitting)
+    shared = max(batch, clips // target.work_items)
+    fitting = max(1, min(CLIPS_PER_CHUNK, BYTES_PER_ITEM // (4 * values), shared))
+    return _even(clips, target.clips_per_chunk or fitting, batch)
 
 
 def _rows(manifest: Manifest) -> ClipRows:
@@ -144,10 +164,16 @@ def _rows(manifest: Manifest) -> ClipRows:
     )
 
 
-def _even(clips: int, limit: int) -> int:
-    """Cut clips into chunks of equal size, because the last one is filled up to that size."""
-    chunks = -(-clips // limit)
-    return -(-clips // chunks)
+def _even(clips: int, limit: int, batch: int) -> int:
+    """Cut clips into chunks of about equal size, because the last one is filled up to that size.
+
+    Chunks of whole batches, where they can be: then the same clips are in a batch however the store
+    is cut, and their features have the same bits.
+    """
+    whole = limit // batch * batch or limit
+    chunks = -(-clips // whole)
+    even = -(-clips // chunks)
+    return even if chunks == 1 else min(whole, -(-even // batch) * batch)
 
 
 def _refuse_empty(path: Path, manifest: Manifest) -> None:

@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +14,8 @@ from pydantic import Field, field_validator
 
 from polyspace import console
 from polyspace.config import Config
+from polyspace.data import extraction
+from polyspace.data.clips import Manifest
 from polyspace.data.datasets import motion, registry
 from polyspace.data.encode import Setup, Spatial, array_spec
 from polyspace.data.extraction import Extraction, Target, extract
@@ -114,29 +116,34 @@ def run(config: FeaturizeConfig) -> Stage:
         WeightsError: A backbone's weights were not found.
         StoreError: The store there holds something else.
     """
-    names, setup = _backbone_names(config), _setup(config)
-    weights = dict(_weights(entry) for entry in config.weights)
-    yield from prepare(config)
-    splits = config.split or registry.splits(config.dataset, config.root)
-    manifests = {split: registry.read(config.dataset, config.root, split) for split in splits}
-    viewings = {split: viewing(config, split) for split in splits}
-    loaded: list[Backbone] = [
-        backbones.load(name, weights=weights, frames=config.frames, device=setup.device)
-        for name in names
-    ]
-    for look in viewings.values():
-        _refuse_equal_views(look, loaded)
+    loaded, plans = yield from survey(config)
     stores: list[Path] = []
-    for split, manifest in manifests.items():
-        path = config.out / f"{config.dataset}_{split}.zarr"
-        own = replace(setup, viewing=viewings[split])
-        target = Target(split, path, config.shard_size)
-        if config.retry and is_store(path):
-            retry(path)
+    for plan in plans:
+        _requeue(config, plan.target.path)
         stores.append(
-            (yield from extract(manifest, _specs(config, loaded, own), loaded, own, target))
+            (yield from extract(plan.manifest, plan.specs, loaded, plan.setup, plan.target))
         )
     return tuple(stores)
+
+
+def make(
+    config: FeaturizeConfig, *, work_items: int
+) -> Generator[Progress, None, tuple[Path, ...]]:
+    """Do all that `run` does before the first clip; return the stores, for others to fill.
+
+    Args:
+        config: As for `run`.
+        work_items: Into how many a new store is cut at least.
+
+    Raises:
+        PolySpaceError: As `run` does.
+    """
+    _, plans = yield from survey(config)
+    for plan in plans:
+        _requeue(config, plan.target.path)
+        target = replace(plan.target, work_items=work_items)
+        extraction.make(plan.manifest, plan.specs, plan.setup, target)
+    return tuple(plan.target.path for plan in plans)
 
 
 def viewing(config: FeaturizeConfig, split: str) -> Viewing:
@@ -164,6 +171,47 @@ def prepare(config: FeaturizeConfig) -> Generator[Progress]:
     if config.dataset == motion.NAME:
         settings = motion.settings_of(config.root) or motion.MotionSettings()
         yield from motion.render(config.root, settings, processes=max(config.workers, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is to be done of one split."""
+
+    manifest: Manifest
+    specs: Sequence[ArraySpec]
+    setup: Setup
+    target: Target
+
+
+def survey(
+    config: FeaturizeConfig,
+) -> Generator[Progress, None, tuple[Sequence[Backbone], Sequence[Plan]]]:
+    """Load the backbones, and say what they are to do of each split."""
+    names, setup = backbone_names(config), _setup(config)
+    weights = dict(named_folder(entry) for entry in config.weights)
+    yield from prepare(config)
+    splits = config.split or registry.splits(config.dataset, config.root)
+    manifests = {split: registry.read(config.dataset, config.root, split) for split in splits}
+    viewings = {split: viewing(config, split) for split in splits}
+    loaded: list[Backbone] = [
+        backbones.load(name, weights=weights, frames=config.frames, device=setup.device)
+        for name in names
+    ]
+    for look in viewings.values():
+        _refuse_equal_views(look, loaded)
+    plans: list[Plan] = []
+    for split, manifest in manifests.items():
+        own = replace(setup, viewing=viewings[split])
+        path = config.out / f"{config.dataset}_{split}.zarr"
+        target = Target(split, path, config.shard_size)
+        plans.append(Plan(manifest, _specs(config, loaded, own), own, target))
+    return loaded, plans
+
+
+def _requeue(config: FeaturizeConfig, store: Path) -> None:
+    """Take what is quarantined for not done, if that was asked for."""
+    if config.retry and is_store(store):
+        retry(store)
 
 
 def main() -> None:
@@ -253,7 +301,7 @@ def _describe_quarantine(notes: Sequence[str]) -> None:
         console.say(f"  {len(notes)} quarantined ({said}): mend them, and run again with --retry")
 
 
-def _backbone_names(config: FeaturizeConfig) -> tuple[str, ...]:
+def backbone_names(config: FeaturizeConfig) -> tuple[str, ...]:
     """Give the backbones in order, the student first.
 
     Raises:
@@ -291,7 +339,7 @@ def _setup(config: FeaturizeConfig) -> Setup:
     )
 
 
-def _weights(entry: str) -> tuple[str, str]:
+def named_folder(entry: str) -> tuple[str, str]:
     """Take NAME=FOLDER apart.
 
     Raises:

@@ -59,11 +59,13 @@ def test_both_pages_answer_on_loopback_alone_until_interrupted(tmp_path):
     )
     assert process.stdout
     try:
-        said = [process.stdout.readline() for _ in range(3)]
+        said = [process.stdout.readline() for _ in range(4)]
         assert (status(prefect, "/"), status(mlflow, "/")) == (200, 200)
         assert status(mlflow, "/", host="10.evil.example") == 403
         assert f"http://127.0.0.1:{prefect}" in said[0]
         assert f"http://127.0.0.1:{mlflow}" in said[1]
+        worker = "python -m prefect worker start --pool polyspace"
+        assert said[2] == f"Workers  PREFECT_API_URL=http://127.0.0.1:{prefect}/api {worker}\n"
     finally:
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=60)

@@ -2,6 +2,7 @@ import pytest
 
 from polyspace.data import featurize
 from polyspace.data.featurize import FeaturizeConfig
+from polyspace.errors import StoreError
 from polyspace.progress import Progress
 from polyspace.store.reader import FeatureStore
 from tasks import features
@@ -57,6 +58,20 @@ def test_intact_chunks_stay(config):
     features.extract.fn(config, UNTRACKED)
 
     assert chunk(config).read_bytes() == before
+
+
+def test_a_part_does_what_is_free_of_stores_that_were_made_for_it(config):
+    features.share.fn(config, sorted(config.out.glob("*.zarr")))
+
+
+def test_a_part_that_cannot_see_the_stores_makes_none_of_its_own(config, tmp_path):
+    elsewhere = config.model_copy(update={"out": tmp_path / "elsewhere"})
+
+    with pytest.raises(
+        StoreError, match=r"a\.zarr was made for this extraction, and can't be seen"
+    ):
+        features.share.fn(elsewhere, [tmp_path / "elsewhere" / "a.zarr"])
+    assert not elsewhere.out.exists()
 
 
 def test_classes_are_counted_in_the_stores(feature_stores):

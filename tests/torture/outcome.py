@@ -22,6 +22,8 @@ class Scale:
     """Places at which the disk is full."""
     items: int
     """Work items of the store whose system calls are recorded."""
+    worker_kills: int
+    """Kills of extractions that share a store."""
 
 
 FULL = Scale(
@@ -35,6 +37,7 @@ FULL = Scale(
     stops=20,
     offsets=50,
     items=12,
+    worker_kills=100,
 )
 QUICK = Scale(
     kills=10,
@@ -47,6 +50,7 @@ QUICK = Scale(
     stops=2,
     offsets=6,
     items=2,
+    worker_kills=3,
 )
 
 

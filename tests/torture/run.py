@@ -10,7 +10,7 @@ from pathlib import Path
 
 from polyspace import console
 from polyspace.config import Config
-from tests.torture import damage, durability, full_disk, kills, sharing
+from tests.torture import damage, durability, full_disk, kills, sharing, workers
 from tests.torture.outcome import FULL, QUICK, Outcome, Scale, table
 
 PROMISES: dict[str, Callable[[Scale, Path], Outcome]] = {
@@ -19,6 +19,7 @@ PROMISES: dict[str, Callable[[Scale, Path], Outcome]] = {
     "sharing": sharing.run,
     "full_disk": full_disk.run,
     "durability": durability.run,
+    "workers": workers.run,
 }
 
 
@@ -26,7 +27,7 @@ class TortureConfig(Config):
     """What is run, and where the table goes."""
 
     only: tuple[str, ...] = tuple(PROMISES)
-    """Of kills, damage, sharing, full_disk and durability."""
+    """Of kills, damage, sharing, full_disk, durability and workers."""
     quick: bool = False
     """At the scale of the tests."""
     out: Path | None = None
@@ -66,7 +67,8 @@ Command: `make torture`. Machine: {cores} shared {platform.machine()} cores, Lin
 {table(outcomes)}
 
 The stores are small (46 clips in 12 work items, two backbones, float16 and int8, a chunk file of a
-few hundred bytes), because the promises are about files and moments, not about sizes. Writers are
+few hundred bytes; those of the workers are made by the real command from real videos), because the
+promises are about files and moments, not about sizes. Writers are
 processes of their own, and die by SIGKILL, stand by SIGSTOP, or run into RLIMIT_FSIZE and a full
 tmpfs. An error counts as clear if it is one line and PolySpace's own. `tests/torture` holds the
 scripts; `make test` runs the same at a smaller scale.

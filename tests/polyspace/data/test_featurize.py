@@ -134,6 +134,20 @@ def test_an_extraction_that_was_stopped_goes_on_after_the_last_chunk(good, tmp_p
     assert resumed.fingerprint == whole.fingerprint
 
 
+def test_stores_that_are_made_ahead_are_cut_for_many_and_hold_the_same(good, tmp_path):
+    stage = featurize.make(config(good, tmp_path / "out", batch=2), work_items=5)
+    with pytest.raises(StopIteration) as made:
+        next(stage)
+    before = [FeatureStore.open(path) for path in made.value.value]
+    assert [store.clips_per_chunk for store in before] == [2, 2]
+    assert [store.coverage.pending for store in before] == [12, 4]
+
+    filled, _ = extract(good, tmp_path / "out", batch=2)
+    whole, _ = extract(good, tmp_path / "other", batch=2)
+
+    assert [store.fingerprint for store in filled] == [store.fingerprint for store in whole]
+
+
 def test_running_again_decodes_nothing(good, tmp_path, decoded):
     extract(good, tmp_path / "out", split="test")
     decoded.clear()

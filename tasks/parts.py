@@ -1,0 +1,171 @@
+"""Parts of one job, run by whoever works for the pool: handed out, looked at, and taken back."""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import get_current_settings
+from prefect.states import Cancelling
+
+from polyspace.errors import ConfigError
+from tasks import addresses
+
+POOL = "polyspace"
+"""The work pool, and the name of every deployment in it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A flow run that does what is free of a job."""
+
+    name: str
+    """ "part 1 of 3"."""
+    run_id: UUID
+
+
+@dataclass
+class Parts:
+    """All parts of a job, and what was seen of them last."""
+
+    client: SyncPrefectClient
+    members: Sequence[Part]
+    states: Mapping[UUID, State[Any]]
+
+    def look(self) -> None:
+        """Ask the server how the parts are; one that doesn't answer has nothing new to say."""
+        found = FlowRunFilter(id=FlowRunFilterId(any_=[part.run_id for part in self.members]))
+        with suppress(httpx.HTTPError):
+            runs = self.client.read_flow_runs(flow_run_filter=found)
+            self.states = {run.id: run.state for run in runs if run.state}
+
+    @property
+    def have_ended(self) -> bool:
+        """Whether there is nobody to wait for."""
+        return not self.unfinished
+
+    @property
+    def were_taken(self) -> bool:
+        """Whether any worker has taken any of them."""
+        return any(state.type != StateType.SCHEDULED for state in self.states.values())
+
+    @property
+    def unfinished(self) -> Sequence[Part]:
+        """Those that have not ended."""
+        ended = {run_id for run_id, state in self.states.items() if state.is_final()}
+        return [part for part in self.members if part.run_id not in ended]
+
+    def account(self) -> Sequence[str]:
+        """Say of every part that did not complete what became of it."""
+        words: list[str] = []
+        for part in self.members:
+            state = self.states.get(part.run_id)
+            if state is None or not state.is_final():
+                was = "unknown" if state is None else state.name
+                words.append(f"{part.name} is cancelled, it was {was}")
+            elif not state.is_completed():
+                said = f": {state.message}" if state.message else ""
+                words.append(f"{part.name} ended as {state.name}{said}")
+        return words
+
+    def __str__(self) -> str:
+        """Count them by state."""
+        names = [str(state.name).lower() for state in self.states.values()]
+        return "parts: " + ", ".join(f"{names.count(name)} {name}" for name in sorted(set(names)))
+
+
+@contextmanager
+def handed_out(
+    flow: str, parameters: Mapping[str, Any], *, count: int, about: str
+) -> Generator[Parts]:
+    """Hand out parts while the block runs; those that have not ended by then are cancelled.
+
+    Args:
+        flow: Name of the flow that does a part; its deployment is called like the pool.
+        parameters: Of the flow, as JSON values; the same for each part.
+        count: How many parts.
+        about: What the job is about, for the runs' names.
+    """
+    with get_client(sync_client=True) as client:
+        members: list[Part] = []
+        parts = Parts(client, members, {})
+        try:
+            names = (f"part {number} of {count}" for number in range(1, count + 1))
+            members.extend(_submit(flow, parameters, name, about) for name in names)
+            parts.look()
+            yield parts
+        finally:
+            _cancel(parts)
+
+
+def refuse_unreachable() -> None:
+    """Refuse to hand anything out where there is no server that workers could ask for it.
+
+    Raises:
+        ConfigError: The message says what to start.
+    """
+    api = get_current_settings().api.url
+    if api is None:
+        raise ConfigError(
+            "PREFECT_API_URL is not set, so there is no server that hands out parts: start one "
+            f"with make serve, and set PREFECT_API_URL={addresses.local(addresses.PREFECT_PORT)}"
+            "/api here and for the workers"
+        )
+    with get_client(sync_client=True) as client:
+        error = client.api_healthcheck()
+    if error is not None:
+        raise ConfigError(
+            f"no Prefect server answers at {api} ({error}): start one with make serve, or set "
+            f"PREFECT_API_URL to one that runs"
+        )
+
+
+def refuse_unknown(flow: str) -> None:
+    """Refuse to hand out parts that no worker could do.
+
+    Raises:
+        ConfigError: There is no server, or it knows no deployment of the flow.
+    """
+    refuse_unreachable()
+    deployment = f"{flow}/{POOL}"
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_deployment_by_name(deployment)
+        except ObjectNotFound as error:
+            raise ConfigError(
+                f"{get_current_settings().api.url} knows no deployment {deployment}: register it "
+                f"with python -m flows.deploy, as make serve does"
+            ) from error
+
+
+def remedy() -> str:
+    """Say how to start a worker."""
+    api = get_current_settings().api.url
+    return f"PREFECT_API_URL={api} python -m prefect worker start --pool {POOL}"
+
+
+def _submit(flow: str, parameters: Mapping[str, Any], name: str, about: str) -> Part:
+    run = run_deployment(
+        f"{flow}/{POOL}",
+        parameters=dict(parameters),
+        flow_run_name=f"{name}, {about}",
+        tags=[name],
+        timeout=0,
+    )
+    assert isinstance(run, FlowRun), "run_deployment was called from an event loop"
+    return Part(name, run.id)
+
+
+def _cancel(parts: Parts) -> None:
+    """Take back what has not ended: nobody may begin with it when the job is over."""
+    parts.look()
+    for part in parts.unfinished:
+        with suppress(httpx.HTTPError):
+            parts.client.set_flow_run_state(part.run_id, Cancelling())
