@@ -69,6 +69,8 @@ class Request:
     motion_steps: int | None = None
     """Temporal steps of the codec's motion field, if one is wanted."""
     viewing: Viewing = WHOLE
+    allow_damaged: bool = False
+    """Whether what is left of a damaged file is used; otherwise it is refused."""
 
 
 @dataclass(frozen=True)
@@ -87,3 +89,6 @@ class DecodedClip:
     """How it is looked at."""
     motion: Float32[ndarray, "view step channel row column"] | None = None
     """The codec's motion field of each view, if asked for (see `polyspace.data.motion_field`)."""
+    damaged: int = 0
+    """Frames of the file known to be missing or painted over, at least 1 if it is damaged and
+    that was allowed."""

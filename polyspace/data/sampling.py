@@ -1,8 +1,7 @@
 """Which frames of a clip are looked at, and when they are shown."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from fractions import Fraction
-from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float64
@@ -48,19 +47,18 @@ def union(
 
 
 def seconds_from_start(
-    stamps: Sequence[float | None], rate: Fraction | None
+    stamps: Float64[ndarray, " frame"], rate: Fraction | None
 ) -> Float64[ndarray, " frame"]:
     """Say when each frame is shown, from the first one on.
 
-    Time stamps that are missing, repeated or running backwards (B-frames in AVI) are no times:
-    there, frames are counted at the file's rate.
+    Time stamps that are missing (NaN), repeated or running backwards are no times: there, frames
+    are counted at the file's rate.
 
     Raises:
         VideoError: There is no rate, either.
     """
-    known = [stamp for stamp in stamps if stamp is not None]
-    if len(known) == len(stamps) and all(a < b for a, b in pairwise(known)):
-        return np.array(known) - known[0]
+    if np.isfinite(stamps).all() and (np.diff(stamps) > 0).all():
+        return stamps - stamps[0]
     if not rate:
         raise VideoError("has neither time stamps nor a frame rate", "times")
     return np.arange(len(stamps)) / float(rate)

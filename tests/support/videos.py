@@ -1,6 +1,7 @@
 """Small real video files, whose frames say which ones they are."""
 
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def write_video(
     codec: str = "libx264",
     options: Mapping[str, str] | None = None,
     stamps: Sequence[int] | None = None,
+    display: Sequence[int] | None = None,
 ) -> Path:
     """Encode frames; the file's ending decides on the container.
 
@@ -51,6 +53,7 @@ def write_video(
         codec: FFmpeg's name of the encoder.
         options: FFmpeg's options of the encoder.
         stamps: When each frame is shown, in 1/1000 s; evenly, 25 a second, if not given.
+        display: a, b, c, d of the display matrix: (x, y) is shown at (a x + c y, b x + d y).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
@@ -60,6 +63,9 @@ def write_video(
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         if stamps is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
+        if display is not None:
+            a, b, c, d = (value << 16 for value in display)
+            stream.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
         for index, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts = index if stamps is None else stamps[index]
@@ -68,6 +74,30 @@ def write_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def write_without(source: Path, target: Path, lost: Collection[int]) -> Path:
+    """Copy a video's packets into another file, but for some."""
+    with av.open(str(source)) as found, av.open(str(target), "w") as container:
+        stream = container.add_stream_from_template(found.streams.video[0])
+        for number, packet in enumerate(found.demux(found.streams.video[0])):
+            if packet.size and number not in lost:
+                packet.stream = stream
+                container.mux(packet)
+    return target
+
+
+def edit(file: Path, first: int, count: int) -> None:
+    """Let an MP4 file's edit list show some frames only."""
+    content = bytearray(file.read_bytes())
+    entry = content.index(b"elst") + 12
+    (before,) = struct.unpack_from(">i", content, entry + 4)
+    with av.open(str(file)) as container:
+        base = container.streams.video[0].time_base
+    assert base is not None
+    ticks = before + round(first / RATE_HZ / base)
+    struct.pack_into(">ii", content, entry, 1000 * count // RATE_HZ, ticks)
+    file.write_bytes(content)
 
 
 def write_audio(path: Path) -> Path:

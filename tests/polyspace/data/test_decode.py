@@ -2,18 +2,29 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from polyspace.data.decode import SHORT_SIDE_PIXELS, decode
+from polyspace.data.clips import Request
+from polyspace.data.decode import decode
+from polyspace.data.footage import SHORT_SIDE_PIXELS, Decoder
 from polyspace.data.video_file import Limits
+from polyspace.data.views import Viewing
 from polyspace.errors import VideoError
 from tests.support.clips import ask, motion_of
-from tests.support.videos import moving, numbered, numbers, write_audio, write_video
+from tests.support.videos import (
+    edit,
+    moving,
+    numbered,
+    numbers,
+    write_audio,
+    write_video,
+    write_without,
+)
 
 
 @dataclass(frozen=True)
@@ -30,9 +41,13 @@ FORMATS = [
     Format("h264_b_frames.mp4", "libx264", (("bf", "3"), ("g", "12"))),
     Format("h264_b_frames.avi", "libx264", (("bf", "2"),)),
     Format("h264.ts", "libx264"),
+    Format("h264_open_gop.mp4", "libx264", (("x264-params", "open-gop=1:keyint=12:bframes=3"),)),
+    Format("h264_short_gop.mkv", "libx264", (("g", "5"),)),
     Format("mpeg4.avi", "mpeg4"),
     Format("mpeg4_b_frames.avi", "mpeg4", (("bf", "2"),)),
     Format("vp9.webm", "libvpx-vp9", tuple(FAST.items())),
+    Format("vp8.webm", "libvpx", (*FAST.items(), ("auto-alt-ref", "1"), ("lag-in-frames", "16"))),
+    Format("hevc.mp4", "libx265", (("x265-params", "bframes=3:keyint=12:log-level=none"),)),
     Format("mjpeg.mkv", "mjpeg"),
 ]
 
@@ -79,6 +94,101 @@ def test_frames_are_spread_over_time_where_their_pace_changes(tmp_path):
     assert numbers(clip.frames) == [0, 15, 21, 22, 24]
 
 
+def test_frames_of_variable_pace_are_exact_in_mp4(tmp_path):
+    stamps = np.cumsum(np.random.default_rng(0).integers(10, 90, 61)).tolist()
+    write_video(tmp_path / "a.mp4", numbered(61), stamps=stamps, options={"bf": "3", "g": "12"})
+
+    clip = decode(tmp_path, ask("a.mp4", 9))
+
+    seconds = (np.array(stamps) - stamps[0]) / 1000
+    nearest = [int(np.abs(seconds - t).argmin()) for t in np.linspace(0, seconds[-1], 9)]
+    assert numbers(clip.frames) == nearest
+    assert clip.seconds == pytest.approx(seconds[nearest])
+
+
+@pytest.mark.parametrize("b_frames", ["0", "3"])
+@pytest.mark.parametrize(("first", "count"), [(10, 40), (13, 30), (25, 20), (0, 61)])
+def test_an_edit_list_gives_the_frames_that_it_shows(tmp_path, first, count, b_frames):
+    file = write_video(tmp_path / "a.mp4", numbered(61), options={"bf": b_frames, "g": "12"})
+    edit(file, first, count)
+
+    clip = decode(tmp_path, ask("a.mp4", count))
+
+    assert numbers(clip.frames) == list(range(first, first + count))
+    assert clip.seconds == pytest.approx(np.arange(count) / 25)
+    assert clip.duration_seconds == pytest.approx(count / 25)
+
+
+def test_a_recording_that_begins_in_the_middle_starts_at_its_first_keyframe(tmp_path):
+    keys = {"x264-params": "keyint=10:min-keyint=10:scenecut=0:bframes=0"}
+    whole = write_video(tmp_path / "a.ts", numbered(40), options=keys)
+    write_without(whole, tmp_path / "b.ts", range(3))
+
+    assert numbers(decode(tmp_path, ask("b.ts", 30)).frames) == list(range(10, 40))
+
+
+def test_mpeg4_placeholders_are_no_frames(tmp_path):
+    """An encoder that has nothing to say leaves a packet without a picture."""
+    write_video(tmp_path / "a.avi", numbered(20), codec="mpeg4", options={"g": "30"})
+    _say_nothing(tmp_path / "a.avi", tmp_path / "b.avi", number=7)
+
+    assert numbers(decode(tmp_path, ask("b.avi", 20)).frames) == [*range(7), *range(8, 20)]
+
+
+def test_a_picture_is_turned_as_it_was_recorded(tmp_path):
+    frames = numbered(8)
+    write_video(tmp_path / "a.mp4", frames)
+    write_video(tmp_path / "b.mp4", frames, display=(0, 1, -1, 0))
+
+    lying, upright = (decode(tmp_path, ask(f"{n}.mp4", 4, motion_steps=2)) for n in "ab")
+
+    assert np.array_equal(np.rot90(lying.frames, -1, (1, 2)), upright.frames)
+    assert motion_of(upright).shape == (2, 4, 4, 3)
+    assert np.array_equal(np.rot90(motion_of(lying)[:, 3], -1, (1, 2)), motion_of(upright)[:, 3])
+
+
+def test_motion_of_windows_is_that_of_a_full_decode(tmp_path, monkeypatch):
+    write_video(tmp_path / "a.mp4", moving(60, right=3, down=-2), options={"g": "12", "bf": "1"})
+    request = Request("a", "a.mp4", (2,), 4, Viewing(segments=3, window_seconds=0.2))
+
+    in_parts = decode(tmp_path, request)
+    monkeypatch.setattr(Decoder, "planned", lambda *_: None)
+    in_full = decode(tmp_path, request)
+
+    assert in_parts.motion is not None
+    assert in_full.motion is not None
+    assert np.array_equal(in_parts.motion, in_full.motion)
+    assert np.array_equal(in_parts.frames, in_full.frames)
+
+
+def test_what_is_left_of_a_damaged_file_is_used_if_that_is_allowed(tmp_path):
+    _damage(tmp_path / "a.mp4")
+    request = ask("a.mp4", 4)
+    with pytest.raises(VideoError) as refusal:
+        decode(tmp_path, request)
+
+    clip = decode(tmp_path, replace(request, allow_damaged=True))
+
+    assert refusal.value.reason == "damaged"
+    assert len(clip.frames) == 4
+    assert clip.damaged >= 1
+
+
+def test_a_whole_file_is_not_called_damaged(tmp_path):
+    _good(tmp_path)
+
+    assert decode(tmp_path, replace(ask("good.mp4", 4), allow_damaged=True)).damaged == 0
+
+
+def test_a_truncated_file_gives_what_is_there_if_that_is_allowed(tmp_path):
+    _cut(tmp_path / "a.avi")
+
+    clip = decode(tmp_path, replace(ask("a.avi", 4), allow_damaged=True))
+
+    assert clip.damaged >= 1
+    assert clip.duration_seconds < 30 / 25
+
+
 def test_very_large_pictures_are_scaled_down_by_a_whole_number(tmp_path):
     side = 2 * SHORT_SIDE_PIXELS + 8
     write_video(tmp_path / "a.mp4", numbered(2, width=side, height=side))
@@ -123,6 +233,24 @@ def test_motion_of_a_codec_without_vectors_is_refused_by_its_name(tmp_path):
 
     with pytest.raises(VideoError, match=r"a\.avi: its codec mjpeg left no motion vectors"):
         decode(tmp_path, ask("a.avi", 4, motion_steps=4))
+
+
+def _say_nothing(source: Path, target: Path, number: int) -> None:
+    """Copy MPEG-4 with one packet cut down to the statement that its picture is not coded."""
+    with av.open(str(source)) as found, av.open(str(target), "w") as container:
+        stream = container.add_stream_from_template(found.streams.video[0])
+        packets = [packet for packet in found.demux(found.streams.video[0]) if packet.size]
+        for place, packet in enumerate(packets):
+            if place == number:
+                # Start code, P, no whole second, marker, 5 bits of time, marker, coded.
+                said = bytearray(bytes(packet)[:7])
+                said[5] &= 0xFF ^ 0x20
+                nothing = av.Packet(bytes(said))
+                nothing.pts, nothing.dts = packet.pts, packet.dts
+                nothing.time_base = packet.time_base
+                packet = nothing
+            packet.stream = stream
+            container.mux(packet)
 
 
 def _good(folder: Path) -> Path:

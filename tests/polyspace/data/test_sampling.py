@@ -40,14 +40,14 @@ def test_who_chooses_among_the_chosen_gets_the_same_frames(gaps, counts):
 
 
 def test_seconds_count_from_the_first_frame():
-    assert seconds_from_start([3.0, 3.5, 4.5], None).tolist() == [0.0, 0.5, 1.5]
+    assert seconds_from_start(np.array([3.0, 3.5, 4.5]), None).tolist() == [0.0, 0.5, 1.5]
 
 
-@pytest.mark.parametrize("stamps", [[0.0, 2.0, 1.0], [0.0, 0.0, 1.0], [0.0, None, 1.0]])
+@pytest.mark.parametrize("stamps", [[0.0, 2.0, 1.0], [0.0, 0.0, 1.0], [0.0, np.nan, 1.0]])
 def test_stamps_that_are_no_times_give_way_to_the_rate(stamps):
-    assert seconds_from_start(stamps, Fraction(10)).tolist() == [0.0, 0.1, 0.2]
+    assert seconds_from_start(np.array(stamps), Fraction(10)).tolist() == [0.0, 0.1, 0.2]
 
 
 def test_neither_stamps_nor_a_rate_is_an_error():
     with pytest.raises(VideoError, match="neither time stamps nor a frame rate"):
-        seconds_from_start([None, None], None)
+        seconds_from_start(np.array([np.nan, np.nan]), None)
