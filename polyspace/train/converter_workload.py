@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from jaxtyping import Float, Float32, Int64
 from numpy import ndarray
 from torch import Tensor
 
-from polyspace import losses
+from polyspace.losses.mix import LossMix
 from polyspace.models.converters import Translator
 from polyspace.train.batches import Division, in_order, shuffled
 from polyspace.train.fit import BATCH, target
@@ -16,7 +17,7 @@ from polyspace.train.sources import StoredClips
 
 Translations = Mapping[str, Float[Tensor, "clip _ _ _"]]
 
-COSINE_WEIGHT, SMOOTH_L1_WEIGHT = 0.9, 0.1
+LOSSES = ("cosine=0.9", "smooth_l1=0.1")
 """Source: Theia (arXiv 2407.20179), section 3: direction first, size as an anchor."""
 
 
@@ -26,6 +27,8 @@ class Batch:
 
     student: Float32[Tensor, "clip time space dim"]
     targets: Translations
+    videos: Int64[Tensor, " clip"]
+    """Equal for views of one video."""
 
 
 class ConverterWorkload:
@@ -37,31 +40,42 @@ class ConverterWorkload:
         clips: StoredClips,
         division: Division,
         *,
+        losses: LossMix,
         batch: int,
         seed: int,
     ) -> None:
+        """Take what is trained, on what, and how.
+
+        Raises:
+            ConfigError: A loss compares more clips than a batch has.
+        """
         self.model, self.clips, self.division = translator, clips, division
-        self.batch, self.seed = batch, seed
-        self.steps = -(-len(division.fit) // batch)
+        self.losses, self.batch, self.seed = losses, batch, seed
+        losses.check(min(batch, len(division.fit)))
+        full, rest = divmod(len(division.fit), batch)
+        # What is compared across a batch needs whole ones: a small rest would be mostly chance.
+        whole = losses.least_clips > 1 and full
+        self.steps = full + (rest > 0 and not whole)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Shuffle the rows that are fitted on, and read them."""
         window = self.clips.window([self.model.student_name, *self.model.specs])
         order = shuffled(self.division.fit, self.batch, seed=self.seed, epoch=epoch, window=window)
-        return map(self._read, order)
+        return map(self._read, islice(order, self.steps))
 
     def forward(self, batch: Batch) -> Translations:
         """Translate a batch for every teacher."""
         return self.model(batch.student)
 
     def loss(self, outputs: Translations, batch: Batch) -> Mapping[str, Tensor]:
-        """Give each teacher's cosine and smooth-L1 terms."""
-        terms: dict[str, Tensor] = {}
-        for teacher, predicted in outputs.items():
-            pair = predicted.float(), batch.targets[teacher]
-            terms[f"{teacher}/cosine"] = COSINE_WEIGHT * losses.cosine(*pair)
-            terms[f"{teacher}/smooth_l1"] = SMOOTH_L1_WEIGHT * losses.smooth_l1(*pair)
-        return terms
+        """Give each teacher's weighted losses, in float32."""
+        return {
+            f"{teacher}/{name}": value
+            for teacher, predicted in outputs.items()
+            for name, value in self.losses(
+                predicted.float(), batch.targets[teacher], batch.videos
+            ).items()
+        }
 
     def score(self) -> Mapping[str, float]:
         """Give each teacher's share of explained variance on the hold-out, and their mean."""
@@ -81,4 +95,5 @@ class ConverterWorkload:
             teacher: target(self.model[teacher], self.clips, teacher, rows)
             for teacher in self.model.specs
         }
-        return Batch(student=self.model.student(student), targets=targets)
+        videos = torch.from_numpy(rows // self.clips.views).to(student.device)
+        return Batch(student=self.model.student(student), targets=targets, videos=videos)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from polyspace import console, precision
 from polyspace.config import Config
@@ -18,13 +18,20 @@ from polyspace.engine.curves import Curves
 from polyspace.engine.loop import Step, train
 from polyspace.engine.selection import Best
 from polyspace.errors import ConfigError
+from polyspace.losses.mix import LossMix
 from polyspace.models.converters import CLOSED_FORM, ConverterKind, ConverterSpec, Translator
 from polyspace.precision import DeviceName
 from polyspace.seeding import derive
 from polyspace.train import fit, provenance
 from polyspace.train.batches import divide
-from polyspace.train.converter_workload import ConverterWorkload
+from polyspace.train.converter_workload import LOSSES, ConverterWorkload
 from polyspace.train.sources import StoredClips
+
+
+def _known(losses: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse losses that can't be parsed, before anything is read."""
+    LossMix.parse(losses)
+    return losses
 
 
 class ConverterSettings(Config):
@@ -36,6 +43,9 @@ class ConverterSettings(Config):
     """Temporal neighbours, before and after, that the map of a token sees too."""
     hidden: Annotated[int, Field(ge=1)] = 256
     """Width of the perceptron of residual_mlp."""
+    losses: Annotated[tuple[str, ...], AfterValidator(_known)] = LOSSES
+    """What is minimised, each as NAME=WEIGHT: l1, l2, smooth_l1, cosine, info_nce, vicreg,
+    barlow_twins, linear_cka, relational; pooled_ before a name compares clips' mean tokens."""
     epochs: Annotated[int, Field(ge=1)] = 10
     """Passes over the training split."""
     batch: Annotated[int, Field(ge=1)] = 128
@@ -139,7 +149,14 @@ def _prepare(
     division = divide(clips, rows, share=config.hold_out, seed=config.seed)
     with torch.no_grad():
         fit.start(translator, clips, division)
-    return ConverterWorkload(translator, clips, division, batch=config.batch, seed=config.seed)
+    return ConverterWorkload(
+        translator,
+        clips,
+        division,
+        losses=LossMix.parse(config.losses),
+        batch=config.batch,
+        seed=config.seed,
+    )
 
 
 def _specs(clips: StoredClips, student: str, config: ConverterConfig) -> dict[str, ConverterSpec]:

@@ -1,5 +1,7 @@
 """How training went, epoch by epoch."""
 
+from itertools import cycle
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -13,15 +15,17 @@ DASHED = (0, (4, 3))
 def converters(curves: Curves, teachers: tuple[str, ...]) -> Figure:
     """Draw the converters' losses, and the variance that they explain on the hold-out."""
     figure, losses, scores = _panels("loss in training", "R² on the hold-out")
+    terms = dict(zip(_terms(curves, teachers), cycle(("-", ":", "--", "-."))))
     _line(losses, curves, "loss", colour=canvas.INK, label="sum of all")
     for name, colour in canvas.teacher_colours(teachers).items():
         shown = canvas.short(name)
-        _line(losses, curves, f"{name}/cosine", colour=colour, label=shown)
-        _line(losses, curves, f"{name}/smooth_l1", colour=colour, style=":", label="")
+        losses.plot([], [], color=colour, label=shown)
+        for term, style in terms.items():
+            _line(losses, curves, f"{name}/{term}", colour=colour, style=style, label="")
         _line(scores, curves, f"r2/{name}", colour=colour, label=shown)
         _best(scores, curves, f"r2/{name}", colour=colour)
-    losses.plot([], [], color=canvas.QUIET, label="solid: cosine")
-    losses.plot([], [], ":", color=canvas.QUIET, label="dotted: smooth L1")
+    for term, style in terms.items():
+        losses.plot([], [], style, color=canvas.QUIET, label=term.replace("_", " "))
     _level(scores, 0.0, "mean predictor")
     return _finish(figure)
 
@@ -49,6 +53,13 @@ def _panels(left: str, right: str) -> tuple[Figure, Axes, Axes]:
         axes.set_xlabel("epoch", fontsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure, first, second
+
+
+def _terms(curves: Curves, teachers: tuple[str, ...]) -> list[str]:
+    """Name the losses that the teachers share."""
+    first = f"{teachers[0]}/"
+    names = dict.fromkeys(name for epoch in curves.epochs for name in epoch)
+    return [name.removeprefix(first) for name in names if name.startswith(first)]
 
 
 def _line(

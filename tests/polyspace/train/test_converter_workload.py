@@ -1,11 +1,19 @@
 import pytest
 import torch
+from torch import nn
 
-from polyspace.models.converters import ConverterSpec, Translator
+from polyspace.engine import loop
+from polyspace.errors import ConfigError
+from polyspace.losses.mix import LOSSES as LOSSES_OF_ALL
+from polyspace.losses.mix import LossMix
+from polyspace.models.converters import ConverterKind, ConverterSpec, Translator
+from polyspace.precision import resolve
 from polyspace.train import fit
 from polyspace.train.batches import divide
-from polyspace.train.converter_workload import ConverterWorkload
-from tests.conformance import WorkloadConformance
+from polyspace.train.converter_workload import LOSSES, ConverterWorkload
+from polyspace.train.sources import StoredClips
+from tests.conformance import CPU, WorkloadConformance
+from tests.support.stores import make_store
 
 
 class TestConverterWorkload(WorkloadConformance):
@@ -51,14 +59,90 @@ class TestConverterWorkload(WorkloadConformance):
         assert before
         assert all(torch.equal(value, before[name]) for name, value in work.model.named_buffers())
 
+    def test_the_default_losses_are_the_sum_that_they_always_were(self, fresh):
+        work = fresh()
+        batch = next(work.batches(1))
+        outputs = work.model.eval()(batch.student)
+        found = work.loss(outputs, batch)
+        for teacher, said in outputs.items():
+            cosine = nn.functional.cosine_similarity(said, batch.targets[teacher], dim=-1)
+            smooth = nn.functional.smooth_l1_loss(said, batch.targets[teacher])
+            assert torch.equal(found[f"{teacher}/cosine"], 0.9 * (1 - cosine.mean()))
+            assert torch.equal(found[f"{teacher}/smooth_l1"], 0.1 * smooth)
 
-def workload(train, *, teachers=("flow", "look"), hidden=16):
+    def test_a_rest_of_a_batch_is_left_out_only_where_clips_are_compared(self, train):
+        plain = workload(train)
+        rest = len(plain.division.fit) % 16
+        assert 0 < rest < 16
+        last = [batch.videos for batch in plain.batches(1)][-1]
+        assert len(last) == rest
+        compared = workload(train, losses=("info_nce=0.1", "l2=1"))
+        assert compared.steps == plain.steps - 1
+        assert [len(batch.videos) for batch in compared.batches(1)] == [16] * compared.steps
+
+    def test_a_batch_that_takes_all_clips_is_kept_although_it_is_not_full(self, train):
+        work = workload(train, losses=("vicreg=0.1",), batch=500)
+        assert [len(batch.videos) for batch in work.batches(1)] == [len(work.division.fit)]
+
+    def test_batches_too_small_for_a_loss_are_refused_in_one_line(self, train):
+        with pytest.raises(ConfigError, match=r"relational compares .* 3 or more, but .* 2: raise"):
+            workload(train, losses=("relational=1",), batch=2)
+
+    def test_views_are_of_their_clips_video(self, tmp_path):
+        make_store(tmp_path, "train", clips=24, views=2)
+        clips = StoredClips.find(tmp_path, dataset="toy", split="train", device=torch.device("cpu"))
+        work = workload(clips)
+        rows = work.division.fit[:4]
+        assert work._read(rows).videos.tolist() == [row // 2 for row in rows]
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES_OF_ALL))
+@pytest.mark.parametrize("pooled", ["", "pooled_"])
+def test_every_loss_falls(train, name, pooled):
+    work = workload(train, losses=(f"{pooled}{name}=1",), kind="linear")
+    with torch.no_grad():
+        for weights in work.model.parameters():
+            weights.copy_(0.3 * torch.randn(weights.shape, generator=draw()))
+    steps = train_for(work)
+    assert steps[-1] < steps[0]
+
+
+def draw():
+    return torch.Generator().manual_seed(0)
+
+
+def train_for(work, epochs=6):
+    """Give each epoch's mean loss."""
+    steps = loop.train(
+        work,
+        epochs=epochs,
+        lr=1e-2,
+        weight_decay=0.0,
+        precision=resolve("fp32", CPU),
+        device=CPU,
+    )
+    losses = {}
+    for step in steps:
+        if step.losses:
+            losses.setdefault(step.epoch, []).append(step.losses["loss"])
+    return [sum(values) / len(values) for values in losses.values()]
+
+
+def workload(
+    train,
+    *,
+    teachers=("flow", "look"),
+    hidden=16,
+    losses=LOSSES,
+    batch=16,
+    kind: ConverterKind = "residual_mlp",
+):
     torch.manual_seed(0)
     specs = {
         name: ConverterSpec(
             source=train.shape("stu"),
             target=train.shape(name),
-            kind="residual_mlp",
+            kind=kind,
             reach=0,
             hidden=hidden,
         )
@@ -68,4 +152,6 @@ def workload(train, *, teachers=("flow", "look"), hidden=16):
     division = divide(train, train.rows(("stu", *teachers)), share=0.2, seed=0)
     with torch.no_grad():
         fit.start(translator, train, division)
-    return ConverterWorkload(translator, train, division, batch=16, seed=0)
+    return ConverterWorkload(
+        translator, train, division, losses=LossMix.parse(losses), batch=batch, seed=0
+    )

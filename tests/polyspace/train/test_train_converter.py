@@ -155,6 +155,7 @@ def test_dimensions_that_do_not_are_refused(
         ({"split": "validation"}, StoreError, r"no feature store \*_validation.zarr"),
         ({"teachers": ("depth",)}, StoreError, r"not depth: add it with"),
         ({"student": "depth"}, StoreError, r"not depth: add it with"),
+        ({"losses": ("vicreg=1",), "batch": 1}, ConfigError, r"vicreg compares .* needs 2 or more"),
         ({"use_amp": True, "use_bf16": True}, PrecisionError, r"both --use-amp .* keep one"),
     ],
 )
@@ -189,3 +190,20 @@ def test_the_seeds_options_are_understood(tmp_path):
     options += " --batch 128 --lr 1e-3 --save_dir s --use-bf16"
     config = console.parse(ConverterConfig, options.split())
     assert (config.teachers, config.epochs, config.use_bf16) == (("a", "b"), 10, True)
+
+
+def test_losses_are_given_by_name_and_weight(features, converter_settings, tmp_path, finish):
+    options = f"--features {features} --teachers flow --losses l2=1 pooled_info_nce=0.1"
+    config = console.parse(ConverterConfig, options.split())
+    assert config.losses == ("l2=1", "pooled_info_nce=0.1")
+    finish(train_converter.run(converter_settings(features, tmp_path, losses=config.losses)))
+    epochs = json.loads((tmp_path / "curves.json").read_text())["epochs"]
+    assert set(epochs[1]) >= {"flow/l2", "look/l2", "flow/pooled_info_nce"}
+    assert "flow/cosine" not in epochs[1]
+
+
+def test_an_unknown_loss_is_refused_on_the_command_line():
+    options = "--features f --teachers flow --losses cosin=1"
+    with pytest.raises(ConfigError, match="unknown loss 'cosin': did you mean 'cosine'") as refused:
+        console.parse(ConverterConfig, options.split())
+    assert "\n" not in str(refused.value)

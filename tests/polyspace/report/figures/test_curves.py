@@ -31,3 +31,14 @@ def test_converters_that_were_not_trained_have_only_their_first_score():
     start = {"epoch": 0.0, "r2": 0.3, "r2/a": 0.3}
     figure = curves.converters(Curves(epochs=(start,)), ("a",))
     assert dots(figure.axes[1]) == [[[0, 0.3]]]
+
+
+def test_every_loss_that_was_minimised_has_a_line_and_a_name():
+    start = {"epoch": 0.0, "r2": 0.3, "r2/a": 0.3}
+    first = {"epoch": 1.0, "loss": 3.0, "a/l2": 1.0, "a/pooled_vicreg": 2.0, "r2/a": 0.4}
+    losses = curves.converters(Curves(epochs=(start, first)), ("a",)).axes[0]
+    drawn = [np.asarray(line.get_xydata()).tolist() for line in losses.lines]
+    assert [[1, 1]] in drawn
+    assert [[1, 2]] in drawn
+    named = losses.get_legend_handles_labels()[1]
+    assert {"l2", "pooled vicreg"} <= set(named)

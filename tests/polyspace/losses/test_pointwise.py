@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from polyspace import losses
+from polyspace.losses import pointwise as losses
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,13 @@ def test_both_losses_are_zero_for_a_perfect_translation():
     true = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
     assert losses.smooth_l1(true.clone(), true).item() == 0
     assert losses.cosine(true.clone(), true).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_l1_is_the_mean_absolute_error():
+    predicted = torch.tensor([[1.0, -2.0], [0.0, 5.0]])
+    assert losses.l1(predicted, torch.zeros(2, 2)).item() == 2
+
+
+def test_l2_is_the_mean_squared_error():
+    predicted = torch.tensor([[1.0, -2.0], [0.0, 5.0]])
+    assert losses.l2(predicted, torch.zeros(2, 2)).item() == 7.5

@@ -1,0 +1,1 @@
+"""Losses between translated and true features, by name and weight."""
