@@ -102,7 +102,7 @@ def _server(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=os.environ | ENVIRONMENT,
+            env=_environment(port),
         )
     try:
         _wait(process, f"{addresses.local(port)}{health}", log)
@@ -111,6 +111,15 @@ def _server(
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+
+
+def _environment(port: int) -> dict[str, str]:
+    """Give a server its settings; Prefect's pages would look for their server at port 4200."""
+    return {
+        **os.environ,
+        **ENVIRONMENT,
+        "PREFECT_SERVER_UI_API_URL": f"{addresses.local(port)}/api",
+    }
 
 
 def _refuse_taken(port: int, option: str) -> None:

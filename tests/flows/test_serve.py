@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import socket
@@ -7,6 +8,7 @@ import time
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -29,6 +31,12 @@ def status(port, path, host=None):
             return connection.getresponse().status
         except ConnectionError:
             return None
+
+
+def page_server(port):
+    """Where Prefect's pages look for their server."""
+    with urlopen(f"http://127.0.0.1:{port}/ui-settings", timeout=10) as answer:
+        return json.load(answer)["api_url"]
 
 
 def test_a_port_that_is_taken_is_named_with_the_option_that_chooses_another():
@@ -62,6 +70,7 @@ def test_both_pages_answer_on_loopback_alone_until_interrupted(tmp_path):
         said = [process.stdout.readline() for _ in range(4)]
         assert (status(prefect, "/"), status(mlflow, "/")) == (200, 200)
         assert status(mlflow, "/", host="10.evil.example") == 403
+        assert page_server(prefect) == f"http://127.0.0.1:{prefect}/api"
         assert f"http://127.0.0.1:{prefect}" in said[0]
         assert f"http://127.0.0.1:{mlflow}" in said[1]
         worker = "python -m prefect worker start --pool polyspace"
