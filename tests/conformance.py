@@ -31,6 +31,13 @@ class WorkloadConformance:
         workload = fresh()
         assert len(list(workload.batches(1))) == workload.steps
 
+    def test_an_epoch_can_be_taken_up_at_any_batch(self, fresh):
+        workload = fresh()
+        whole = [self.loss_of(workload, batch) for batch in workload.batches(1)]
+        for start in range(workload.steps + 1):
+            rest = workload.batches(1, start=start)
+            assert [self.loss_of(workload, batch) for batch in rest] == whole[start:]
+
     def test_a_few_epochs_lower_the_loss(self, fresh):
         steps = self.run(fresh())
         assert self.mean_loss(steps, self.epochs) < self.mean_loss(steps, 1)
@@ -81,6 +88,14 @@ class WorkloadConformance:
             device=CPU,
         )
         return list(steps)
+
+    @staticmethod
+    def loss_of(workload: Workload[Any, Any], batch: Any) -> list[float]:
+        """Tell batches apart by what an untrained model loses on them."""
+        workload.model.eval()
+        with torch.no_grad():
+            terms = workload.loss(workload.forward(batch), batch)
+        return [float(term) for term in terms.values()]
 
     @staticmethod
     def mean_loss(steps: list[Step], epoch: int) -> float:

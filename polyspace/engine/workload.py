@@ -27,8 +27,11 @@ class Workload(Protocol[B, O]):
         """Batches an epoch."""
         ...
 
-    def batches(self, epoch: int) -> Iterator[B]:
-        """Give the epoch's batches, in an order that depends on nothing but the seed and it."""
+    def batches(self, epoch: int, *, start: int = 0) -> Iterator[B]:
+        """Give the epoch's batches from one of them on.
+
+        Their order depends on nothing but the seed and the epoch; none before `start` is read.
+        """
         ...
 
     def forward(self, batch: B) -> O:

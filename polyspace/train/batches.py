@@ -48,7 +48,8 @@ def shuffled(
     *,
     seed: int,
     epoch: int,
+    start: int = 0,
     window: Window | None = None,
 ) -> Iterator[Int64[ndarray, " clip"]]:
-    """Cut rows into batches in an order that every epoch draws anew from the seed."""
-    return Order(rows, batch, seed, window=window).batches(epoch)
+    """Cut rows into batches in an order that every epoch draws anew; give them from one on."""
+    return Order(rows, batch, seed, window=window).batches(epoch, start=start)

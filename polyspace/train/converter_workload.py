@@ -57,11 +57,13 @@ class ConverterWorkload:
         whole = losses.least_clips > 1 and full
         self.steps = full + (rest > 0 and not whole)
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """Shuffle the rows that are fitted on, and read them."""
+    def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """Shuffle the rows that are fitted on, and read them from one batch on."""
         window = self.clips.window([self.model.student_name, *self.model.specs])
-        order = shuffled(self.division.fit, self.batch, seed=self.seed, epoch=epoch, window=window)
-        return map(self._read, islice(order, self.steps))
+        order = shuffled(
+            self.division.fit, self.batch, seed=self.seed, epoch=epoch, start=start, window=window
+        )
+        return map(self._read, islice(order, self.steps - start))
 
     def forward(self, batch: Batch) -> Translations:
         """Translate a batch for every teacher."""

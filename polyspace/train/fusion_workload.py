@@ -67,9 +67,9 @@ class FusionWorkload:
         self.batch, self.seed = batch, seed
         self.steps = -(-len(division.fit) // batch)
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """Shuffle the rows that are fitted on, and read them."""
-        order = shuffled(self.division.fit, self.batch, seed=self.seed, epoch=epoch)
+    def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """Shuffle the rows that are fitted on, and read them from one batch on."""
+        order = shuffled(self.division.fit, self.batch, seed=self.seed, epoch=epoch, start=start)
         return map(self._read, order)
 
     def forward(self, batch: Batch) -> Fused:
