@@ -6,6 +6,7 @@
 #   make check    format, lint, types, directions of imports, spelling
 #   make bench    the benchmarks, at their real sizes
 #   make peers    the store beside other formats, which it installs first
+#   make readers  the video reader beside others, which it installs first
 #   make torture  the store under kills, flipped bits, full disks and second writers
 #
 # Another Python: make install PYTHON=python3.13. Without a GPU, torch is far smaller from its own
@@ -19,7 +20,7 @@ INSTALLED := .venv/installed
 # same extraction take six times as long (docs/log.md).
 export OMP_WAIT_POLICY := passive
 
-.PHONY: install demo serve test check bench peers torture
+.PHONY: install demo serve test check bench peers readers torture
 
 install: $(INSTALLED)
 
@@ -58,6 +59,12 @@ peers: $(INSTALLED)
 	@$(PYTHON) -m venv --clear .venv-peers
 	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -e '.[peers]'
 	@.venv-peers/bin/python -m tests.benchmarks.store_against_peers
+
+# torchcodec takes FFmpeg's libraries (libavcodec and so on, versions 4 to 8) from the system.
+readers: $(INSTALLED)
+	@$(PYTHON) -m venv --clear .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -e '.[peers]'
+	@OMP_NUM_THREADS=1 .venv-peers/bin/python -m tests.benchmarks.readers_against_peers $(if $(OUT),--out $(OUT))
 
 # OUT=FILE writes the table down.
 torture: $(INSTALLED)

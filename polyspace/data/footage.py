@@ -138,7 +138,7 @@ class Decoder:
         try:
             for frame in self.codec.decode(packet):
                 # The number that `timeline.read` gave the packet.
-                yield frame.opaque[0], frame  # pyright: ignore
+                yield frame.opaque[0], frame  # pyright: ignore[reportIndexIssue]
         except FFmpegError:
             if not self.lenient:
                 raise

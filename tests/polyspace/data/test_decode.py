@@ -19,8 +19,10 @@ from tests.support.clips import ask, motion_of
 from tests.support.videos import (
     edit,
     moving,
+    not_coded,
     numbered,
     numbers,
+    pack,
     write_audio,
     write_video,
     write_without,
@@ -125,6 +127,26 @@ def test_a_recording_that_begins_in_the_middle_starts_at_its_first_keyframe(tmp_
     write_without(whole, tmp_path / "b.ts", range(3))
 
     assert numbers(decode(tmp_path, ask("b.ts", 30)).frames) == list(range(10, 40))
+
+
+def test_frames_that_divx_packed_together_are_told_apart(tmp_path):
+    one_by_one = {"bf": "1", "b_strategy": "0", "g": "100"}
+    write_video(tmp_path / "a.avi", numbered(41), codec="mpeg4", options=one_by_one)
+    pack(tmp_path / "a.avi", tmp_path / "b.avi")
+
+    assert numbers(decode(tmp_path, ask("b.avi", 5)).frames) == [0, 10, 20, 30, 40]
+    assert numbers(decode(tmp_path, ask("b.avi", 41)).frames) == list(range(41))
+
+
+@pytest.mark.parametrize("place", [40, 80])
+def test_a_lost_packet_of_a_transport_stream_is_damage(tmp_path, place):
+    whole = write_video(tmp_path / "a.ts", moving(30, right=5, down=3)).read_bytes()
+    (tmp_path / "b.ts").write_bytes(whole[: 188 * place] + whole[188 * (place + 1) :])
+
+    with pytest.raises(VideoError, match="is damaged at packet") as refusal:
+        decode(tmp_path, ask("b.ts", 4))
+
+    assert refusal.value.reason == "damaged"
 
 
 def test_mpeg4_placeholders_are_no_frames(tmp_path):
@@ -242,10 +264,7 @@ def _say_nothing(source: Path, target: Path, number: int) -> None:
         packets = [packet for packet in found.demux(found.streams.video[0]) if packet.size]
         for place, packet in enumerate(packets):
             if place == number:
-                # Start code, P, no whole second, marker, 5 bits of time, marker, coded.
-                said = bytearray(bytes(packet)[:7])
-                said[5] &= 0xFF ^ 0x20
-                nothing = av.Packet(bytes(said))
+                nothing = av.Packet(not_coded(bytes(packet)))
                 nothing.pts, nothing.dts = packet.pts, packet.dts
                 nothing.time_base = packet.time_base
                 packet = nothing
