@@ -173,7 +173,7 @@ def main(config: DistillConfig) -> None:
 def _inputs(config: DistillConfig) -> dict[str, JsonValue]:
     """Name everything that decides the pipeline's results."""
     settings = config.model_dump(mode="json", exclude={"workers", "track", "force"})
-    videos = lineage.videos(config.dataset, config.root, None)
+    videos = lineage.videos(config.dataset, config.root, ())
     return {"config": settings, **{source.name: source.digest for source in videos}}
 
 
