@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -38,6 +38,8 @@ class Extraction:
     """Clips of this run."""
     quarantined: int
     """How many of those could not be decoded."""
+    damaged: int
+    """How many are damaged, and were taken as they are."""
     seconds: float
     """Since this run began with the split."""
     effort: Effort = field(default_factory=Effort)
@@ -53,7 +55,8 @@ class Extraction:
         speed = f"{self.clips_per_second:.1f} clips/s"
         stage, share = next(iter(self.effort.shares.items()), ("", 0.0))
         where = f", {stage} {share:.0%}" if stage else ""
-        bad = f", {self.quarantined} quarantined" if self.quarantined else ""
+        bad = f", {self.damaged} damaged" if self.damaged else ""
+        bad += f", {self.quarantined} quarantined" if self.quarantined else ""
         return f"{self.split} {self.done}/{self.total} clips, {speed}{where}{bad}"
 
 
@@ -126,11 +129,18 @@ def _fill(
     """Work through what is pending, and say how far it is."""
     watch, started, total = Stopwatch(), perf_counter(), len(manifest.clips)
     before = total - sum(map(len, writer.pending()))
-    fresh = quarantined = 0
+    state = Extraction(split, before, total, fresh=0, quarantined=0, damaged=0, seconds=0.0)
     for seen in pipeline.run(writer, specs, manifest, backbones, setup, watch):
-        fresh, quarantined = fresh + seen.clips, quarantined + seen.quarantined
-        seconds = perf_counter() - started
-        yield Extraction(split, before + fresh, total, fresh, quarantined, seconds, watch.effort)
+        state = replace(
+            state,
+            done=state.done + seen.clips,
+            fresh=state.fresh + seen.clips,
+            quarantined=state.quarantined + seen.quarantined,
+            damaged=state.damaged + seen.damaged,
+            seconds=perf_counter() - started,
+            effort=watch.effort,
+        )
+        yield state
 
 
 def _header(

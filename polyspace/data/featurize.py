@@ -258,6 +258,8 @@ def _describe(store: FeatureStore, last: Extraction | None) -> None:
     )
     if last:
         console.say(f"  {last.effort}")
+    if last and last.damaged:
+        console.say(f"  {last.damaged} clips are damaged and were taken as they are")
     _describe_quarantine(list(coverage.quarantined.values()))
     random = [n for n, spec in store.backbones.items() if spec.provenance["weights"]["random"]]
     if random:

@@ -37,6 +37,8 @@ class Seen:
     clips: int
     quarantined: int
     """How many of those could not be decoded."""
+    damaged: int
+    """How many are damaged and were taken as they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +99,8 @@ def run(
                     with watch.on("write"):
                         chunk = batch.chunk
                         writer.write(chunk.item, chunk.blocks, chunk.quarantined)
-                yield Seen(len(batch.places) + batch.refused, batch.refused)
+                damaged = sum(clip.damaged > 0 for clip in batch.clips)
+                yield Seen(len(batch.places) + batch.refused, batch.refused, damaged)
 
 
 def request(clip: Clip, backbones: Sequence[Backbone], setup: Setup) -> Request:
@@ -107,7 +110,12 @@ def request(clip: Clip, backbones: Sequence[Backbone], setup: Setup) -> Request:
     steps = {spec.frames for spec in inputs if spec.kind == "motion"}
     assert len(steps) <= 1, "a decoder makes one motion field"
     return Request(
-        clip.id, clip.path, tuple(sorted(wanted)), next(iter(steps), None), setup.viewing
+        clip=clip.id,
+        path=clip.path,
+        wanted=tuple(sorted(wanted)),
+        motion_steps=next(iter(steps), None),
+        viewing=setup.viewing,
+        allow_damaged=setup.allow_damaged,
     )
 
 

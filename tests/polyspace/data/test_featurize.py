@@ -386,3 +386,18 @@ def test_a_stage_says_where_its_time_went(good, tmp_path):
     assert set(shares) == {"decode", "preprocess", "backbone", "write"}
     assert sum(shares.values()) == pytest.approx(1.0)
     assert "bottleneck: " in str(said[-1].effort)
+
+
+def test_damaged_clips_are_taken_and_counted_where_that_is_allowed(tmp_path):
+    root = make_ucf101(tmp_path / "root")
+    (root / BROKEN).write_bytes((root / BROKEN).read_bytes()[:-1500])
+
+    [strict], _ = extract(root, tmp_path / "strict", split="train", teachers=())
+    [lenient], said = extract(
+        root, tmp_path / "lenient", split="train", teachers=(), allow_damaged=True
+    )
+
+    assert list(strict.coverage.quarantined) == ["v_ClassA_g03_c01"]
+    assert lenient.coverage.done == 12
+    assert (said[-1].damaged, said[-1].quarantined) == (1, 0)
+    assert "1 damaged" in str(said[-1])
