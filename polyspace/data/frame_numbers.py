@@ -15,6 +15,8 @@ SLICE, IDR_SLICE, PARAMETERS = 1, 5, 7
 SLICES = frozenset({SLICE, IDR_SLICE})
 WITH_CHROMA_FORMAT = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 """Profiles whose parameter set holds more."""
+INTRA = 2
+"""Slice type, modulo 5."""
 HEADER_BYTES = 32
 """A slice's header, as far as its frame's number, is shorter."""
 
@@ -46,10 +48,12 @@ def first_loss(extradata: bytes, packets: Iterable[bytes]) -> int | None:
         unit = next((u for u in _units(packet, prefix) if _kind(u) in SLICES), None)
         if unit is None:
             continue
-        number = _frame_number(unit, numbering)
+        intra, number = _slice(unit, numbering)
         if _kind(unit) == IDR_SLICE:
             reference = 0
-        elif reference is not None and number not in (reference, (reference + 1) % modulus):
+        following = (reference, (reference + 1) % modulus) if reference is not None else ()
+        # What refers to nothing misses nothing: recordings are cut and joined there.
+        if following and not intra and number not in following:
             return place
         if unit[0] & 0x60:
             reference = number
@@ -129,14 +133,15 @@ def _skip_picture_order(bits: "_Bits") -> None:
             bits.golomb()
 
 
-def _frame_number(unit: bytes, numbering: Numbering) -> int:
-    """Read a slice's header as far as its frame's number."""
+def _slice(unit: bytes, numbering: Numbering) -> tuple[bool, int]:
+    """Read a slice's header: whether it refers to nothing, and its frame's number."""
     bits = _Bits(unit[1:HEADER_BYTES])
-    for _ in ("first macroblock", "slice type", "picture parameters"):
-        bits.golomb()
+    bits.golomb()
+    intra = bits.golomb() % 5 == INTRA
+    bits.golomb()
     if numbering.colour_planes:
         bits.take(2)
-    return bits.take(numbering.bits)
+    return intra, bits.take(numbering.bits)
 
 
 class _Bits:
