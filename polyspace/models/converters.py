@@ -1,8 +1,8 @@
-"""Converters: from the student's tokens to a teacher's, through standardised spaces.
+"""Converters: from the student's tokens to a teacher's, through normalised spaces.
 
 A converter standardises the student's tokens, brings them to the teacher's grid, puts temporal
 neighbours beside each token, maps, and (for whoever wants the teacher's own space) undoes the
-teacher's standardisation. Everything but the map is fitted on training clips and frozen.
+teacher's normalisation. Everything but the map is fitted on training clips and frozen.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from polyspace.config import Config
 from polyspace.errors import UnknownNameError
 from polyspace.models.closed_form import Affine
 from polyspace.models.grids import TokenShape, resample, with_neighbours
-from polyspace.models.normalizers import Standardizer
+from polyspace.models.normalizers import Normalizer, NormalizerKind, Standardizer, blank
 
 ConverterKind = Literal["mean", "procrustes", "ridge", "linear", "residual_mlp"]
 """mean, procrustes, ridge: solved in closed form. linear, residual_mlp: trained from ridge on."""
@@ -78,6 +78,8 @@ class ConverterSpec(Config):
     """Temporal neighbours before and after a token that the map sees too."""
     hidden: int
     """Width of the perceptron of residual_mlp."""
+    normalizer: NormalizerKind = "per_dimension"
+    """How the teacher's tokens are normalised."""
 
     @property
     def wide(self) -> int:
@@ -86,7 +88,7 @@ class ConverterSpec(Config):
 
 
 class Converter(nn.Module):
-    """Translates one student's standardised tokens into one teacher's standardised tokens.
+    """Translates one student's standardised tokens into one teacher's normalised tokens.
 
     New ones are arbitrary until their map is solved or trained and `teacher` is measured.
     """
@@ -94,7 +96,7 @@ class Converter(nn.Module):
     def __init__(self, spec: ConverterSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.teacher = Standardizer(spec.target.dim)
+        self.teacher: Normalizer = blank(spec.normalizer, spec.target.dim)
         self.map: LinearMap | ResidualMap = (
             ResidualMap(spec.wide, spec.target.dim, spec.hidden)
             if spec.kind == "residual_mlp"
@@ -139,7 +141,7 @@ class Translator(nn.Module):
     def forward(
         self, standardised: Float[Tensor, "clip time space dim"]
     ) -> dict[str, Float[Tensor, "clip _ _ _"]]:
-        """Translate standardised tokens into every teacher's standardised space."""
+        """Translate standardised tokens into every teacher's normalised space."""
         return {name: self[name](standardised) for name in self.specs}
 
     def only(self, teachers: Sequence[str]) -> "Translator":

@@ -1,4 +1,4 @@
-"""Training converters: student tokens in, the teachers' standardised tokens as targets."""
+"""Training converters: student tokens in, the teachers' normalised tokens as targets."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from polyspace.losses.mix import LossMix
 from polyspace.models.converters import Translator
+from polyspace.models.normalizers import origin
 from polyspace.train.batches import Division, in_order, shuffled
 from polyspace.train.fit import BATCH, target
 from polyspace.train.sources import StoredClips
@@ -23,7 +24,7 @@ LOSSES = ("cosine=0.9", "smooth_l1=0.1")
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Some clips as the student and as the teachers see them, standardised."""
+    """Some clips as the student and as the teachers see them, normalised."""
 
     student: Float32[Tensor, "clip time space dim"]
     targets: Translations
@@ -83,10 +84,12 @@ class ConverterWorkload:
         """Give each teacher's share of explained variance on the hold-out, and their mean."""
         errors = dict.fromkeys(self.model.specs, 0.0)
         totals = dict.fromkeys(self.model.specs, 0.0)
+        origins = {name: origin(self.model[name].teacher) for name in self.model.specs}
         for batch in map(self._read, in_order(self.division.held, BATCH)):
             for teacher, predicted in self.model(batch.student).items():
-                errors[teacher] += float((predicted - batch.targets[teacher]).square().sum())
-                totals[teacher] += float(batch.targets[teacher].square().sum())
+                true = batch.targets[teacher]
+                errors[teacher] += float((predicted - true).square().sum())
+                totals[teacher] += float((true - origins[teacher]).square().sum())
         scores = {f"r2/{name}": 1 - errors[name] / totals[name] for name in errors}
         return {"r2": sum(scores.values()) / len(scores), **scores}
 

@@ -1,13 +1,13 @@
-"""The closed-form start of converters: standardizers measured, maps solved, on training clips."""
+"""The closed-form start of converters: normalizers fitted, maps solved, on training clips."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float32, Int64
 from numpy import ndarray
 from torch import Tensor
 
-from polyspace.models import closed_form
+from polyspace.models import closed_form, normalizers
 from polyspace.models.closed_form import Affine, Moments, Pair
 from polyspace.models.converters import Converter, ConverterKind, Translator
 from polyspace.models.normalizers import Standardizer, measure
@@ -36,18 +36,31 @@ class Fit:
 
 def standardizer(clips: StoredClips, backbone: str, rows: Int64[ndarray, " row"]) -> Standardizer:
     """Measure a backbone's tokens on some rows."""
-    batches = (clips.tokens(backbone, part).cpu() for part in in_order(rows, BATCH))
-    return Standardizer.of(measure(batches))
+    return Standardizer.of(measure(_tokens(clips, backbone, rows)))
 
 
-def start(translator: Translator, clips: StoredClips, division: Division) -> None:
-    """Measure all standardizers and solve every converter's map."""
+def start(
+    translator: Translator,
+    clips: StoredClips,
+    division: Division,
+    *,
+    shrinkage: float = normalizers.SHRINKAGE,
+) -> None:
+    """Fit all normalizers and solve every converter's map.
+
+    Args:
+        translator: What is started.
+        clips: The training split.
+        division: What of it is fitted on.
+        shrinkage: Of pca_whitening.
+    """
     student = standardizer(clips, translator.student_name, division.fit)
     translator.student.load_state_dict(student.state_dict())
     for teacher, spec in translator.specs.items():
         converter = translator[teacher]
-        measured = standardizer(clips, teacher, division.fit)
-        converter.teacher.load_state_dict(measured.state_dict())
+        tokens = _tokens(clips, teacher, division.fit)
+        fitted = normalizers.fit(spec.normalizer, tokens, shrinkage=shrinkage)
+        converter.teacher.load_state_dict(fitted.state_dict())
         converter.map.start_at(moments(translator, teacher, clips, division).solve(spec.kind))
 
 
@@ -64,7 +77,7 @@ def moments(translator: Translator, teacher: str, clips: StoredClips, division: 
 def pairs(
     translator: Translator, teacher: str, clips: StoredClips, rows: Int64[ndarray, " row"]
 ) -> Iterator[Pair]:
-    """Give a converter's inputs and standardised targets, batch by batch."""
+    """Give a converter's inputs and normalised targets, batch by batch."""
     converter = translator[teacher]
     for part in in_order(rows, BATCH):
         standardised = translator.student(clips.tokens(translator.student_name, part))
@@ -74,5 +87,12 @@ def pairs(
 def target(
     converter: Converter, clips: StoredClips, teacher: str, rows: Int64[ndarray, " clip"]
 ) -> Float[Tensor, "clip time space dim"]:
-    """Give a teacher's true tokens in its standardised space."""
+    """Give a teacher's true tokens in its normalised space."""
     return converter.teacher(clips.tokens(teacher, rows))
+
+
+def _tokens(
+    clips: StoredClips, backbone: str, rows: Int64[ndarray, " row"]
+) -> Iterator[Float32[Tensor, "clip time space dim"]]:
+    """Read tokens batch by batch, to where statistics are added up."""
+    return (clips.tokens(backbone, part).cpu() for part in in_order(rows, BATCH))

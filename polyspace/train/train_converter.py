@@ -20,6 +20,7 @@ from polyspace.engine.selection import Best
 from polyspace.errors import ConfigError
 from polyspace.losses.mix import LossMix
 from polyspace.models.converters import CLOSED_FORM, ConverterKind, ConverterSpec, Translator
+from polyspace.models.normalizers import SHRINKAGE, NormalizerKind
 from polyspace.precision import DeviceName
 from polyspace.seeding import derive
 from polyspace.train import fit, provenance
@@ -43,6 +44,11 @@ class ConverterSettings(Config):
     """Temporal neighbours, before and after, that the map of a token sees too."""
     hidden: Annotated[int, Field(ge=1)] = 256
     """Width of the perceptron of residual_mlp."""
+    normalizer: NormalizerKind = "per_dimension"
+    """How teachers' features are normalised before any loss; phi_s also rotates them so that all
+    dimensions vary alike."""
+    shrinkage: Annotated[float, Field(ge=0, le=1)] = SHRINKAGE
+    """Share of the mean variance in what pca_whitening divides by."""
     losses: Annotated[tuple[str, ...], AfterValidator(_known)] = LOSSES
     """What is minimised, each as NAME=WEIGHT: l1, l2, smooth_l1, cosine, info_nce, vicreg,
     barlow_twins, linear_cka, relational; pooled_ before a name compares clips' mean tokens."""
@@ -148,7 +154,7 @@ def _prepare(
     rows = clips.rows((student, *config.teachers))
     division = divide(clips, rows, share=config.hold_out, seed=config.seed)
     with torch.no_grad():
-        fit.start(translator, clips, division)
+        fit.start(translator, clips, division, shrinkage=config.shrinkage)
     return ConverterWorkload(
         translator,
         clips,
@@ -171,6 +177,7 @@ def _specs(clips: StoredClips, student: str, config: ConverterConfig) -> dict[st
             kind=config.kind,
             reach=config.reach,
             hidden=config.hidden,
+            normalizer=config.normalizer,
         )
         for teacher in config.teachers
     }

@@ -7,6 +7,7 @@ import torch
 from polyspace.metrics import alignment
 from polyspace.metrics.alignment import Alignment
 from polyspace.models.converters import CLOSED_FORM, Translator
+from polyspace.models.normalizers import origin
 from polyspace.train import fit
 from polyspace.train.batches import Division, in_order
 from polyspace.train.fusion_workload import Rows
@@ -42,7 +43,8 @@ def quality(
 
 def _measure(translator: Translator, teacher: str, clips: StoredClips, rows: Rows) -> Alignment:
     own = translator.eval()[teacher].teacher
-    return alignment.measure(_pairs(translator, teacher, clips, rows), own.mean, own.std)
+    pairs = _pairs(translator, teacher, clips, rows)
+    return alignment.measure(pairs, origin=origin(own), inverse=own.inverse)
 
 
 def _pairs(

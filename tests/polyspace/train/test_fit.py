@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from polyspace.models.converters import ConverterKind, ConverterSpec, Translator
+from polyspace.models.normalizers import NormalizerKind
 from polyspace.train import fit
 from polyspace.train.batches import divide
 from polyspace.train.sources import StoredClips
@@ -13,11 +14,22 @@ def division(train):
     return divide(train, train.rows(("stu", "flow", "look")), share=0.2, seed=0)
 
 
-def translator(clips, *, kind: ConverterKind = "ridge", reach=0):
+def translator(
+    clips,
+    *,
+    kind: ConverterKind = "ridge",
+    reach=0,
+    normalizer: NormalizerKind = "per_dimension",
+):
     torch.manual_seed(0)
     specs = {
         name: ConverterSpec(
-            source=clips.shape("stu"), target=clips.shape(name), kind=kind, reach=reach, hidden=8
+            source=clips.shape("stu"),
+            target=clips.shape(name),
+            kind=kind,
+            reach=reach,
+            hidden=8,
+            normalizer=normalizer,
         )
         for name in ("flow", "look")
     }
@@ -91,9 +103,9 @@ def test_nothing_is_measured_on_held_out_clips(train, division):
     """Whatever stands in the held-out rows, standardizers are the same."""
     spoiled = _Spoiled(train, division.held)
     for teacher in ("flow", "look"):
-        one, other = (started(clips, division)[teacher].teacher for clips in (train, spoiled))
-        assert torch.equal(one.mean, other.mean)
-        assert torch.equal(one.std, other.std)
+        one, other = (measured(started(clips, division), teacher) for clips in (train, spoiled))
+        assert torch.equal(one["mean"], other["mean"])
+        assert torch.equal(one["std"], other["std"])
 
 
 class _Spoiled(StoredClips):
@@ -107,3 +119,33 @@ class _Spoiled(StoredClips):
         values = super().tokens(backbone, rows)
         values[torch.from_numpy(np.isin(rows, self._rows))] = 1e4
         return values
+
+
+def measured(model, teacher):
+    """Give what a teacher's normalizer was fitted to."""
+    return model[teacher].teacher.state_dict()
+
+
+@pytest.mark.parametrize("normalizer", ["none", "isotropic", "pca_whitening"])
+def test_ridge_recovers_a_linear_teacher_in_every_space(train, test_clips, division, normalizer):
+    model = started(train, division, normalizer=normalizer)
+    rows = np.arange(36)
+    with torch.no_grad():
+        said = model["flow"](model.student(test_clips.tokens("stu", rows)))
+        own = model["flow"].teacher.inverse(said)
+    torch.testing.assert_close(own, test_clips.tokens("flow", rows), rtol=0, atol=0.02)
+
+
+def test_normalizers_are_fitted_on_the_given_rows_alone(train, division):
+    model = started(train, division, normalizer="isotropic")
+    values = train.tokens("flow", division.fit).flatten(0, -2).double().numpy()
+    deviation = values.var(0).mean() ** 0.5
+    np.testing.assert_allclose(measured(model, "flow")["std"], np.full(3, deviation), rtol=1e-5)
+
+
+def test_the_shrinkage_reaches_the_normalizer(train, division):
+    model = translator(train, normalizer="pca_whitening")
+    with torch.no_grad():
+        fit.start(model, train, division, shrinkage=1.0)
+    std = measured(model, "look")["std"]
+    torch.testing.assert_close(std, std.mean().expand(8))

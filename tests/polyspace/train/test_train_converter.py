@@ -155,6 +155,7 @@ def test_dimensions_that_do_not_are_refused(
         ({"split": "validation"}, StoreError, r"no feature store \*_validation.zarr"),
         ({"teachers": ("depth",)}, StoreError, r"not depth: add it with"),
         ({"student": "depth"}, StoreError, r"not depth: add it with"),
+        ({"normalizer": "phi_s"}, ConfigError, r"order 3 can be built .* --normalizer per_dim"),
         ({"losses": ("vicreg=1",), "batch": 1}, ConfigError, r"vicreg compares .* needs 2 or more"),
         ({"use_amp": True, "use_bf16": True}, PrecisionError, r"both --use-amp .* keep one"),
     ],
@@ -207,3 +208,24 @@ def test_an_unknown_loss_is_refused_on_the_command_line():
     with pytest.raises(ConfigError, match="unknown loss 'cosin': did you mean 'cosine'") as refused:
         console.parse(ConverterConfig, options.split())
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("normalizer", ["none", "isotropic", "phi_s", "pca_whitening"])
+def test_the_normalizer_is_saved_with_the_converter(
+    features, converter_settings, tmp_path, train, finish, normalizer
+):
+    config = converter_settings(features, tmp_path, teachers=("look",), normalizer=normalizer)
+    content = checkpoint.load(finish(train_converter.run(config)), "converters")
+    assert content["specs"]["look"]["normalizer"] == normalizer
+    assert 0.5 < content["scores"]["look"] <= 1
+    translator = Translator.from_record(content).eval()
+    values = train.tokens("look", np.arange(4))
+    own = translator["look"].teacher
+    assert normalizer == "none" or not torch.allclose(own(values), values)
+    torch.testing.assert_close(own.inverse(own(values)), values, rtol=0, atol=1e-4)
+
+
+def test_checkpoints_of_before_normalizers_had_names_are_still_read(trained):
+    for spec in trained["specs"].values():
+        del spec["normalizer"]
+    assert Translator.from_record(trained).specs["look"].normalizer == "per_dimension"

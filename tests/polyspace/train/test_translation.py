@@ -48,3 +48,10 @@ def test_measuring_leaves_the_translator_as_it_was(train, test_clips, converters
     after = translator.state_dict()
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_both_spaces_agree_where_the_translation_is_exact(measured):
+    found = measured("flow")["ridge"]
+    assert found.r2_own > 0.9999
+    assert found.centred_cosine_own > 0.999
+    assert abs(measured("look")["mean"].r2_own) < 0.1
