@@ -149,7 +149,7 @@ def _skippable(timeline: Timeline, stream: VideoStream) -> bool:
         timeline.packets[0].is_keyframe
         and not timeline.precedes(timeline.shown[0], 0)
         # New parameters in mid-stream: what a jump lands on might need those before.
-        and not any(packet.has_sidedata("new_extradata") for packet in timeline.packets)
+        and not any(p.is_keyframe and p.has_sidedata("new_extradata") for p in timeline.packets)
         # What MPEG-4 leaves out after a loss is the only sign of it.
         and not (stream.codec_context.name == "mpeg4" and timeline.has_holes)
     )
