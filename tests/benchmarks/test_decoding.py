@@ -2,7 +2,9 @@
 
 import pytest
 
+from tests.benchmarks import flipped_bits
 from tests.benchmarks import readers_against_peers as readers
+from tests.support.videos import scene, write_video
 
 
 @pytest.fixture(scope="module", params=readers.KINDS, ids=lambda kind: kind.name)
@@ -25,3 +27,12 @@ def test_every_reader_is_measured_in_every_round(samples):
 
     assert set(rates) == set(readers.installed())
     assert all(len(found) == 2 and min(found) > 0 for found in rates.values())
+
+
+def test_flipped_bits_are_counted_by_what_came_of_them(tmp_path):
+    file = write_video(tmp_path / "a.mp4", scene(40, width=160, height=120))
+
+    counts = flipped_bits.outcomes(file, 12)
+
+    assert counts.total() == 12
+    assert counts["refused"] > 0
