@@ -11,12 +11,14 @@ one line and exits with 2. Each class is also the builtin that others would catc
     │   └── LabelError                   a label outside the classes
     ├── VideoError(ValueError)           one bad video: quarantined, never fatal to a run
     ├── WeightsError(OSError)            weights not found, or not the ones asked for
+    │   └── MissingWeightsError          found nowhere, and none were given
     ├── StoreError(OSError)              a feature store that can't be opened, or another one
     │   ├── StorageRangeError(+OverflowError)   a value that the storage type can't hold
     │   ├── LeaseError                   a work item that another writer has
     │   └── CorruptStoreError            bytes that are not the ones that were written
     ├── CheckpointError(OSError)         a checkpoint that is missing, damaged or of another kind
     ├── DivergedError(ArithmeticError)   training whose gradients stay infinite or undefined
+    ├── StoppedError(InterruptedError)   a run that saved its state and stopped, as it was told
     ├── ExportError(RuntimeError)        an export that doesn't agree with its source
     └── RecordError(ValueError)          a stage's record that a report can't be made from
 """
@@ -98,6 +100,10 @@ class WeightsError(PolySpaceError, OSError):
     """Weights that were not found, or are not those of the architecture asked for."""
 
 
+class MissingWeightsError(WeightsError):
+    """Weights that are nowhere where they are looked for, and that nobody gave."""
+
+
 class StoreError(PolySpaceError, OSError):
     """A feature store that can't be opened, or that holds something else than was asked for."""
 
@@ -120,6 +126,10 @@ class CheckpointError(PolySpaceError, OSError):
 
 class DivergedError(PolySpaceError, ArithmeticError):
     """Training whose gradients stay infinite or undefined; no such step moved a weight."""
+
+
+class StoppedError(PolySpaceError, InterruptedError):
+    """A run that was told to stop, by SIGTERM or the clock: its state is saved, and goes on."""
 
 
 class ExportError(PolySpaceError, RuntimeError):

@@ -4,7 +4,6 @@ Importing this imports transformers, which takes seconds: the registry does so o
 """
 
 import json
-import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from transformers.utils import logging
 from polyspace import seeding
 from polyspace.errors import UnknownNameError, WeightsError
 from polyspace.models.backbones import processor
+from polyspace.models.backbones.flaws import FLAWS
 from polyspace.models.backbones.protocol import Features, InputSpec, TokenGrid, Weights
 from polyspace.models.backbones.state import fingerprint, refuse_misfits, unreadable
 from polyspace.models.backbones.weights import RANDOM_TINY, Hub, Located, find, weight_file
@@ -34,9 +34,6 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 FAMILIES = ("vjepa2", "videomae", "timesformer", "vivit")
 """The backbones whose files hold a `Family`."""
-
-LOSSY = ((5, 5, 4), (5, 17, 0))
-"""First and last transformers release that silently loses VideoMAE's query and value biases."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def load(
         WeightsError: Nothing was found, or it isn't a complete checkpoint of this architecture.
         ConfigError: The number of frames doesn't suit the network.
     """
-    _refuse_lossy_library(family, metadata.version("transformers"))
+    _refuse_flawed_library(family, metadata.version("transformers"))
     if given.get(family.name) == RANDOM_TINY:
         with TemporaryDirectory() as folder:
             save_random_tiny(family.name, Path(folder))
@@ -237,18 +234,11 @@ def _family(name: str) -> Family:
     return import_module(f"polyspace.models.backbones.{name}").FAMILY
 
 
-def _refuse_lossy_library(family: Family, version: str) -> None:
-    """Refuse the releases that load VideoMAE wrong without saying so.
-
-    Source: huggingface/transformers pull request 48675.
-    """
-    first, last = LOSSY
-    release = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
-    if family.name == "videomae" and first <= release <= last:
-        raise WeightsError(
-            f"transformers {version} loses videomae's query and value biases in silence: "
-            f"install transformers>=5.18"
-        )
+def _refuse_flawed_library(family: Family, version: str) -> None:
+    """Refuse releases that load this architecture wrong without saying so."""
+    for flaw in FLAWS:
+        if family.name in flaw.backbones and flaw.is_in(version):
+            raise WeightsError(f"{flaw.library} {version} {flaw.what}: {flaw.remedy}")
 
 
 @contextmanager

@@ -1,13 +1,15 @@
 """Where a backbone's weights come from: a fixed order of places, and never thin air."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import metadata, util
 from itertools import product
 from pathlib import Path
 
-from polyspace.errors import WeightsError
+from polyspace.errors import MissingWeightsError, WeightsError
 from polyspace.models.backbones.state import first_line
 
 RANDOM_TINY = "random-tiny"
@@ -16,6 +18,8 @@ ROOT_VARIABLE = "POLYSPACE_WEIGHTS"
 """Environment variable that names a folder of weight folders, one a backbone."""
 FILES = ("*.safetensors", "pytorch_model*.bin")
 """What the hub is asked for beside the settings: the second only where there is no first."""
+
+_ASKS_NOBODY = ContextVar("asks nobody", default=False)
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ class Hub:
         """
         from huggingface_hub import is_offline_mode
 
-        offline = is_offline_mode()
+        is_set = is_offline_mode()
+        offline = is_set or _ASKS_NOBODY.get()
         for cached, files in product((True,) if offline else (True, False), FILES):
             found = self._snapshot(files, cached=cached)
             if isinstance(found, Path) and weight_file(found):
@@ -88,7 +93,8 @@ class Hub:
             if isinstance(found, str) and not cached:
                 return f"the hub didn't give {self.repository} ({found})"
         if offline:
-            return f"the hub's cache has no {self.repository} (HF_HUB_OFFLINE is set)"
+            reason = "HF_HUB_OFFLINE is set" if is_set else "the hub itself wasn't asked"
+            return f"the hub's cache has no {self.repository} ({reason})"
         return f"the hub's {self.repository} holds neither {' nor '.join(FILES)}"
 
     def _snapshot(self, files: str, *, cached: bool) -> Path | str:
@@ -106,6 +112,16 @@ class Hub:
         return Path(folder)
 
 
+@contextmanager
+def only_here() -> Generator[None]:
+    """Find only weights that are on this machine; nothing inside asks the network."""
+    token = _ASKS_NOBODY.set(True)
+    try:
+        yield
+    finally:
+        _ASKS_NOBODY.reset(token)
+
+
 def find(name: str, given: Mapping[str, str], origin: Package | Hub) -> Located:
     """Look for a backbone's weights: as given, under the root variable, at their origin.
 
@@ -116,14 +132,15 @@ def find(name: str, given: Mapping[str, str], origin: Package | Hub) -> Located:
         origin: Where the backbone's own weights are published.
 
     Raises:
-        WeightsError: The folder given doesn't exist, or nothing was found anywhere.
+        MissingWeightsError: Nothing was found anywhere.
+        WeightsError: The folder given doesn't exist.
     """
     missed: list[str] = []
     for place in _places(name, given, origin):
         if isinstance(place, Located):
             return place
         missed.append(place)
-    raise WeightsError(
+    raise MissingWeightsError(
         f"no weights for {name}: {'; '.join(missed)}. "
         f"Give --weights {name}=FOLDER, or {origin.remedy}"
     )

