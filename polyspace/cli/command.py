@@ -1,7 +1,7 @@
 """The command line ``polyspace``.
 
 Extraction, training and evaluation have commands of their own, ``python -m`` and the name of their
-module; this one looks after what they left.
+module; this one looks at what they need, and after what they left.
 """
 
 from typing import Annotated, NoReturn
@@ -9,7 +9,9 @@ from typing import Annotated, NoReturn
 from tyro.conf import arg, subcommand
 
 from polyspace import console
-from polyspace.cli import store
+from polyspace.cli import doctor, estimate, store
+from polyspace.cli.doctor import Doctor
+from polyspace.cli.estimate import Estimate
 from polyspace.cli.store import Store
 from polyspace.config import Config
 from polyspace.models.backbones.registry import NAMES
@@ -20,10 +22,13 @@ class Backbones(Config):
 
 
 class Command(Config):
-    """Look after what PolySpace has made."""
+    """Look at what PolySpace needs, and after what it has made."""
 
     command: Annotated[
-        Annotated[Store, subcommand("store")] | Annotated[Backbones, subcommand("backbones")],
+        Annotated[Doctor, subcommand("doctor")]
+        | Annotated[Estimate, subcommand("estimate")]
+        | Annotated[Store, subcommand("store")]
+        | Annotated[Backbones, subcommand("backbones")],
         arg(name=""),
     ]
 
@@ -35,6 +40,10 @@ def main() -> NoReturn:
 
 def _run(command: Command) -> None:
     match command.command:
+        case Doctor() as asked:
+            doctor.run(asked)
+        case Estimate() as asked:
+            estimate.run(asked)
         case Store() as asked:
             store.run(asked)
         case Backbones():

@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from polyspace import console
+from polyspace.cli.doctor import Doctor
+from polyspace.cli.estimate import Estimate
 from polyspace.cli.store import Store
 from polyspace.config import Config
 from polyspace.store.block import Block
@@ -96,6 +98,7 @@ def test_options_named_in_passing_exist():
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in modules]
     known = {field for name in names for field in config_of(name).model_fields}
     known |= {f"no_{field}" for field in known} | {"help", *options_of(Store)}
+    known |= {*Doctor.model_fields, *Estimate.model_fields}
     for document in DOCUMENTS:
         for option in re.findall(r"`--([a-zA-Z][\w-]*)", document.read_text()):
             assert option.replace("-", "_") in known, f"{document.name}: --{option}"

@@ -1,9 +1,7 @@
 import json
-import sys
 
 import pytest
 
-from polyspace.cli import command
 from polyspace.models.backbones.registry import NAMES
 from polyspace.store.reader import FeatureStore
 
@@ -11,18 +9,6 @@ from polyspace.store.reader import FeatureStore
 @pytest.fixture
 def store(feature_stores):
     return feature_stores / "motion_train.zarr"
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["polyspace", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            command.main()
-        said = capsys.readouterr()
-        return stop.value.code, said.out, said.err
-
-    return run
 
 
 def test_info_says_what_a_store_holds(run, store):

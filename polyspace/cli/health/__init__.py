@@ -1,0 +1,1 @@
+"""What `polyspace doctor` looks at."""
