@@ -11,9 +11,6 @@ from polyspace.errors import StoreError
 from polyspace.store.layout import CHECKSUM_BYTES, ArraySpec
 from polyspace.store.objects import SCHEME
 
-CLIPS_PER_CHUNK = 256
-"""Where it isn't known into what files a store will be cut: what extraction takes at most."""
-
 ARRAY_BYTES = 1100
 """Of an array's zarr.json, beside its attributes."""
 ITEM_BYTES = 600
@@ -43,40 +40,41 @@ class Size:
         return sum(self.features.values()) + self.records
 
 
-def bytes_of(specs: Sequence[ArraySpec], clips: int, *, clips_per_chunk: int | None = None) -> Size:
+def bytes_of(specs: Sequence[ArraySpec], clips: int, *, clips_per_chunk: int) -> Size:
     """Compute what features will take on disk, not compressed.
 
     Args:
         specs: What the backbones' arrays hold.
         clips: How many there are.
-        clips_per_chunk: Clips of one file, the last of which is filled up to that size. None: as
-            few files of about equal size as `CLIPS_PER_CHUNK` allows.
+        clips_per_chunk: Clips of one file, the last of which is filled up to that size.
     """
     if not clips:
         return Size({spec.backbone: 0 for spec in specs}, 0)
-    even = -(-clips // -(-clips // CLIPS_PER_CHUNK))
-    per_chunk = clips_per_chunk or even
-    items = -(-clips // per_chunk)
+    items = -(-clips // clips_per_chunk)
     return Size(
-        features={spec.backbone: items * _chunk_bytes(spec, per_chunk) for spec in specs},
+        features={spec.backbone: items * _chunk_bytes(spec, clips_per_chunk) for spec in specs},
         records=STORE_BYTES
         + clips * CLIP_BYTES
         + sum(_record_bytes(spec, clips, items) for spec in specs),
     )
 
 
-def check_disk(path: Path, specs: Sequence[ArraySpec], clips_missing: int) -> None:
+def check_disk(
+    path: Path, specs: Sequence[ArraySpec], clips_missing: int, *, clips_per_chunk: int
+) -> None:
     """Refuse to begin what the disk can't hold; what lies in an object store is not asked for.
 
     Args:
         path: Where the store is or will be.
         specs: What is to be written of each clip.
         clips_missing: Clips of which it isn't there yet.
+        clips_per_chunk: Clips of one file.
 
     Raises:
         StoreError: Less is free than they will take.
     """
-    free, needed = free_bytes(path), bytes_of(specs, clips_missing).total
+    needed = bytes_of(specs, clips_missing, clips_per_chunk=clips_per_chunk).total
+    free = free_bytes(path)
     if free is not None and needed > free:
         raise StoreError(
             f"{clips_missing} clips of {', '.join(spec.backbone for spec in specs)} need "

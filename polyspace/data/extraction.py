@@ -12,6 +12,7 @@ from polyspace.data import pipeline
 from polyspace.data.clips import Manifest
 from polyspace.data.effort import Effort, Stopwatch
 from polyspace.data.encode import Setup
+from polyspace.data.estimate import check_disk
 from polyspace.data.quarantine import split_note
 from polyspace.errors import DatasetError
 from polyspace.models.backbones.protocol import Backbone
@@ -93,9 +94,10 @@ def extract(
 
     Raises:
         DatasetError: Not one clip could be decoded.
-        StoreError: The store there holds something else.
+        StoreError: The store there holds something else, or the disk can't hold what is missing.
     """
     with _open(manifest, specs, setup, target) as writer:
+        _refuse_small_disk(writer, specs, target.path)
         yield from _fill(writer, specs, manifest, backbones, setup, target.split)
     _refuse_empty(target.path, manifest)
     return target.path
@@ -184,6 +186,18 @@ def _even(clips: int, limit: int, batch: int) -> int:
     chunks = -(-clips // whole)
     even = -(-clips // chunks)
     return even if chunks == 1 else min(whole, -(-even // batch) * batch)
+
+
+def _refuse_small_disk(writer: StoreWriter, specs: Sequence[ArraySpec], path: Path) -> None:
+    """Refuse to begin what would end in the middle.
+
+    Raises:
+        StoreError: Less is free than the features that are missing take.
+    """
+    left = writer.pending()
+    names = {name for item in left for name in item.backbones}
+    missing, clips = [spec for spec in specs if spec.backbone in names], sum(map(len, left))
+    check_disk(path, missing, clips, clips_per_chunk=max(map(len, left), default=1))
 
 
 def _refuse_empty(path: Path, manifest: Manifest) -> None:

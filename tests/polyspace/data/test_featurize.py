@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from polyspace import console
-from polyspace.data import featurize, prefetch
+from polyspace.data import estimate, featurize, prefetch
 from polyspace.data.decode import decode
 from polyspace.data.encode import Setup, encode, feed
 from polyspace.data.featurize import FeaturizeConfig
-from polyspace.errors import ConfigError, DatasetError, PolySpaceError, WeightsError
+from polyspace.errors import ConfigError, DatasetError, PolySpaceError, StoreError, WeightsError
 from polyspace.models.backbones import registry
 from polyspace.precision import resolve
 from polyspace.store.reader import FeatureStore
@@ -401,3 +401,23 @@ def test_damaged_clips_are_taken_and_counted_where_that_is_allowed(tmp_path):
     assert lenient.coverage.done == 12
     assert (said[-1].damaged, said[-1].quarantined) == (1, 0)
     assert "1 damaged" in str(said[-1])
+
+
+def test_a_disk_that_is_too_small_is_refused_before_the_first_clip(
+    good, tmp_path, decoded, monkeypatch
+):
+    monkeypatch.setattr(estimate, "free_bytes", lambda path: 1000)
+    with pytest.raises(StoreError, match=r"12 clips of transnetv2, motion_vectors need .* kB"):
+        extract(good, tmp_path)
+    assert not decoded
+    monkeypatch.undo()
+    (train, _), _ = extract(good, tmp_path)
+    assert train.coverage.done == 12
+
+
+def test_only_what_is_missing_has_to_fit(good, tmp_path, monkeypatch):
+    extract(good, tmp_path, teachers=())
+    monkeypatch.setattr(estimate, "free_bytes", lambda path: 1000)
+    extract(good, tmp_path, teachers=())
+    with pytest.raises(StoreError, match="12 clips of motion_vectors need"):
+        extract(good, tmp_path)
