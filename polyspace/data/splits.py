@@ -8,8 +8,11 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
-from polyspace.data.clips import Manifest
+from polyspace.data.clips import Clip, Manifest, Split
 from polyspace.seeding import derive
+
+TEST_SHARE = 0.25
+"""Part of the groups of each class that is tested on where nothing says which."""
 
 
 def hold_out(
@@ -42,6 +45,12 @@ def hold_out(
             if left and len(own & held) < wanted:
                 held.add(group)
     return np.array([group in held for group in groups], dtype=np.bool_)
+
+
+def part(clips: Sequence[Clip], split: Split) -> tuple[Clip, ...]:
+    """Give the clips of one split, train or test, of a data set that comes without any."""
+    kept = hold_out([c.group for c in clips], [c.label for c in clips], share=TEST_SHARE)
+    return tuple(c for c, test in zip(clips, kept, strict=True) if test == (split == "test"))
 
 
 def validation(train: Manifest) -> Manifest:

@@ -12,12 +12,11 @@ a group of its own, because nothing tells which files were cut from one video.
 from pathlib import Path
 
 from polyspace.data.clips import Clip, Manifest, Split
-from polyspace.data.splits import hold_out
+from polyspace.data.datasets.listing import SUFFIXES
+from polyspace.data.splits import part
 from polyspace.errors import DatasetError
 
 NAME = "folder-of-classes"
-SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".m4v", ".ts", ".webm")
-TEST_SHARE = 0.25
 
 
 def read(root: Path, split: Split) -> Manifest:
@@ -27,21 +26,15 @@ def read(root: Path, split: Split) -> Manifest:
         DatasetError: There are no class folders, or one of them holds no video.
     """
     if (root / "train").is_dir() and (root / "test").is_dir():
-        folders = {part: _class_folders(root / part) for part in ("train", "test")}
-        class_names = tuple(sorted({f.name for part in folders.values() for f in part}))
+        folders = {name: _class_folders(root / name) for name in ("train", "test")}
+        class_names = tuple(sorted({f.name for found in folders.values() for f in found}))
         clips = [clip for f in folders[split] for clip in _clips(root, f, class_names)]
     else:
         found = _class_folders(root)
         class_names = tuple(f.name for f in found)
         everything = [clip for f in found for clip in _clips(root, f, class_names)]
-        clips = _part(everything, split)
+        clips = part(everything, split)
     return Manifest(NAME, split, root, class_names, tuple(clips))
-
-
-def _part(clips: list[Clip], split: Split) -> list[Clip]:
-    """Part clips that come without a split."""
-    kept = hold_out([c.group for c in clips], [c.label for c in clips], share=TEST_SHARE)
-    return [clip for clip, test in zip(clips, kept, strict=True) if test == (split == "test")]
 
 
 def _class_folders(folder: Path) -> list[Path]:

@@ -5,8 +5,8 @@
     root/ucfTrainTestlist/{classInd,trainlist01,testlist01,…}.txt
     root/<Class>/v_<Class>_gNN_cNN.avi          or root/UCF-101/<Class>/…; .mp4 is fine, too
 
-Labels count from 1 in the lists and from 0 here. A group is a class and its gNN: the clips that
-were cut from one source video.
+Labels count from 1 in the lists and from 0 here; their order is that of classInd.txt. A group is a
+class and its gNN: the clips that were cut from one source video.
 
 Source: https://www.crcv.ucf.edu/data/UCF101.php, "The Train/Test Splits for Action Recognition".
 """
@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 
 from polyspace.data.clips import Clip, Manifest, Split
+from polyspace.data.datasets import annotations, listing
 from polyspace.errors import DatasetError
 
 NAME = "ucf101"
@@ -30,20 +31,16 @@ def read(root: Path, split: Split, *, number: int = 1) -> Manifest:
         number: Which of the three pairs of lists.
 
     Raises:
-        DatasetError: A list is missing or contradicts itself, or a listed file isn't there.
+        DatasetError: A list is missing or contradicts itself, or no listed file is there.
     """
     lists, videos = root / LISTS, root / "UCF-101"
     class_names = _class_names(lists)
-    entries = _lines(lists / f"{split}list{number:02d}.txt")
+    file = lists / f"{split}list{number:02d}.txt"
     home = videos if videos.is_dir() else root
-    files = _files(home, class_names)
-    clips = tuple(_clip(entry, class_names, files, home.relative_to(root)) for entry in entries)
-    missing = [clip for clip in clips if not clip.path]
-    if missing:
-        raise DatasetError(
-            f"{len(missing)} of {len(clips)} videos in {split}list{number:02d}.txt are missing "
-            f"under {home}, first {missing[0].id!r}: expected <class>/<name>.avi or .mp4"
-        )
+    found = listing.videos(root, home)
+    prefix = "" if home == root else f"{home.name}/"
+    clips = tuple(_clip(line, class_names, found, prefix) for line in _lines(file))
+    listing.refuse_when_none_is_there(clips, found, home, "<class>/<name>.avi or .mp4")
     return Manifest(NAME, split, root, class_names, clips)
 
 
@@ -64,23 +61,11 @@ def _lines(file: Path) -> list[str]:
             f"{file} is missing: the layout of {NAME} has {LISTS}/ with classInd.txt and the "
             f"train and test lists beside the class folders"
         )
-    return [line.strip() for line in file.read_text().splitlines() if line.strip()]
+    return annotations.lines(file)
 
 
-def _files(home: Path, class_names: tuple[str, ...]) -> dict[str, str]:
-    """Give the file of each "<class>/<name without ending>", looking once into each folder."""
-    files = (
-        file
-        for name in class_names
-        if (home / name).is_dir()
-        for file in (home / name).iterdir()
-        if file.suffix in (".avi", ".mp4")
-    )
-    return {f"{file.parent.name}/{file.stem}": f"{file.parent.name}/{file.name}" for file in files}
-
-
-def _clip(entry: str, class_names: tuple[str, ...], files: dict[str, str], prefix: Path) -> Clip:
-    """Turn a line of a list into a clip; its path is empty if there is no such file.
+def _clip(entry: str, class_names: tuple[str, ...], found: dict[str, str], prefix: str) -> Clip:
+    """Turn a line of a list into a clip.
 
     Only the training lists say the label's number, and the path says it once more.
     """
@@ -94,6 +79,5 @@ def _clip(entry: str, class_names: tuple[str, ...], files: dict[str, str], prefi
         raise DatasetError(
             f"{entry!r}: the label says class {number[0]}, but {folder} is class {label + 1}"
         )
-    found = files.get(name.rpartition(".")[0], "")
-    path = (prefix / found).as_posix() if found else ""
+    path = listing.place(found, name.rpartition(".")[0], prefix + name, LISTS)
     return Clip(Path(file).stem, path, label, f"{folder}_{source[1]}")

@@ -11,7 +11,32 @@ def folder(tmp_path_factory):
 
 
 def test_the_data_sets_are_these():
-    assert registry.NAMES == ("folder-of-classes", "motion", "ucf101")
+    assert registry.NAMES == (
+        "breakfast",
+        "diving48",
+        "folder-of-classes",
+        "hmdb51",
+        "kinetics",
+        "manifest",
+        "motion",
+        "ssv2",
+        "uav-human",
+        "ucf101",
+    )
+
+
+def test_a_mirrored_clip_keeps_its_class_only_where_that_is_known():
+    kept = {name for name in registry.NAMES if registry.may_flip(name)}
+
+    assert kept == {"breakfast", "diving48", "hmdb51", "kinetics", "ucf101"}
+    with pytest.raises(UnknownNameError, match="did you mean 'ucf101'"):
+        registry.may_flip("ucf-101")
+
+
+def test_ways_are_the_pairs_that_belong_together(folder):
+    pairs = tuple((f"train{number}", f"test{number}") for number in ("01", "02", "03"))
+
+    assert registry.ways("ucf101", folder) == pairs
 
 
 def test_an_unknown_data_set_is_refused_with_the_nearest(tmp_path):

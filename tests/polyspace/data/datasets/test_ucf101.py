@@ -109,13 +109,26 @@ def test_lists_that_contradict_themselves_are_refused(tmp_path, case):
         ucf101.read(tmp_path, "train")
 
 
-def test_missing_videos_are_counted_and_the_first_is_named(tmp_path):
-    root = make_ucf101(tmp_path, classes=1)
-    (root / "ClassA" / "v_ClassA_g02_c01.avi").unlink()
-    (root / "ClassA" / "v_ClassA_g03_c02.avi").unlink()
+def test_a_missing_video_stays_listed_for_the_quarantine(tmp_path):
+    lists(tmp_path, classInd="1 A\n", testlist01="A/v_A_g01_c01.avi\nA/v_A_g02_c01.avi\n")
+    (tmp_path / "A" / "v_A_g02_c01.avi").unlink()
 
-    with pytest.raises(DatasetError, match=r"2 of 6 videos .* first 'v_ClassA_g02_c01'"):
-        ucf101.read(root, "train")
+    assert ucf101.read(tmp_path, "test").clips[1].path == "A/v_A_g02_c01.avi"
+
+
+def test_a_folder_without_one_of_the_videos_is_refused(tmp_path):
+    lists(tmp_path, classInd="1 A\n", testlist01="A/v_A_g01_c01.avi\n")
+    (tmp_path / "A" / "v_A_g01_c01.avi").unlink()
+
+    with pytest.raises(DatasetError, match=r"none of the 1 listed videos .* 'A/v_A_g01_c01\.avi'"):
+        ucf101.read(tmp_path, "test")
+
+
+def test_a_list_may_not_lead_out_of_the_root(tmp_path):
+    lists(tmp_path, classInd="1 A\n", testlist01="A/../../v_A_g01_c01.avi\n")
+
+    with pytest.raises(DatasetError, match="leads out of its folder"):
+        ucf101.read(tmp_path, "test")
 
 
 def test_a_folder_without_lists_is_refused(tmp_path):
