@@ -9,7 +9,8 @@ from typing import Annotated, NoReturn
 from tyro.conf import arg, subcommand
 
 from polyspace import console
-from polyspace.cli import doctor, estimate, store
+from polyspace.cli import data, doctor, estimate, store
+from polyspace.cli.data import Data
 from polyspace.cli.doctor import Doctor
 from polyspace.cli.estimate import Estimate
 from polyspace.cli.store import Store
@@ -27,6 +28,7 @@ class Command(Config):
     command: Annotated[
         Annotated[Doctor, subcommand("doctor")]
         | Annotated[Estimate, subcommand("estimate")]
+        | Annotated[Data, subcommand("data")]
         | Annotated[Store, subcommand("store")]
         | Annotated[Backbones, subcommand("backbones")],
         arg(name=""),
@@ -44,6 +46,8 @@ def _run(command: Command) -> None:
             doctor.run(asked)
         case Estimate() as asked:
             estimate.run(asked)
+        case Data() as asked:
+            data.run(asked)
         case Store() as asked:
             store.run(asked)
         case Backbones():
