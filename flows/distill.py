@@ -39,7 +39,7 @@ class DistillConfig(Config):
     """
 
     dataset: str = "motion"
-    """ucf101, folder-of-classes, or motion (a demo set that is rendered first)."""
+    """Name of the data set, out of `polyspace data list`; motion is a demo set, rendered first."""
     root: Path = Path("runs/motion")
     """Folder of the videos."""
     student: str = "transnetv2"

@@ -45,7 +45,7 @@ class FeaturizeConfig(Config):
     """
 
     dataset: str
-    """ucf101, folder-of-classes, or motion (a demo set that is rendered first)."""
+    """Name of the data set, out of `polyspace data list`; motion is a demo set, rendered first."""
     root: Path
     """Folder of the data set."""
     split: tuple[str, ...] = ()
