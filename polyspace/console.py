@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from polyspace.config import Config
-from polyspace.errors import ConfigError, PolySpaceError
+from polyspace.errors import ConfigError, PolySpaceError, StoppedError
 
 C = TypeVar("C", bound=Config)
 R = TypeVar("R")
@@ -39,10 +39,14 @@ class Advance(Protocol):
 def run(config: type[C], main: Callable[[C], None], argv: Sequence[str] | None = None) -> NoReturn:
     """Parse the command line into `config`, call `main`, and exit.
 
-    0: done. 2: the user can mend it, and one line on stderr says how. 130: interrupted.
+    0: done. 2: the user can mend it, and one line on stderr says how. 75: stopped as told, saved,
+    and the same command goes on (sysexits.h calls it a temporary failure). 130: interrupted.
     """
     try:
         main(parse(config, sys.argv[1:] if argv is None else argv))
+    except StoppedError as stop:
+        print(stop, file=sys.stderr)  # noqa: T201
+        sys.exit(75)
     except PolySpaceError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)

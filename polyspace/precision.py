@@ -55,6 +55,19 @@ class Precision:
     """Type that exported weights are stored in."""
     master: Literal["float32"] = "float32"
     """Type of weights, optimizer state, losses and metrics."""
+    tf32: bool = False
+    """Whether a GPU may round the factors of float32 products to 10 bits."""
+
+    def settle(self, device: torch.device) -> None:
+        """Tell torch, for the whole process, what a product of float32 on a GPU is.
+
+        Left alone, torch rounds in convolutions and not in matrix products.
+        """
+        if device.type == "cuda":
+            choice = "tf32" if self.tf32 else "ieee"
+            torch.backends.cuda.matmul.fp32_precision = choice
+            # torch makes this attribute when it is imported, where type checkers can't see it.
+            torch.backends.cudnn.conv.fp32_precision = choice  # pyright: ignore[reportAttributeAccessIssue]
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """Give the context that forward passes run in; losses belong outside of it."""
@@ -77,8 +90,13 @@ def device_named(name: DeviceName) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def resolve(compute: PrecisionName, device: torch.device) -> Precision:
+def resolve(compute: PrecisionName, device: torch.device, *, tf32: bool = False) -> Precision:
     """Decide the compute type for a device, once, and say why.
+
+    Args:
+        compute: Type that matrix products run in.
+        device: Where.
+        tf32: Whether a GPU may round the factors of float32 products.
 
     Raises:
         PrecisionError: The device can't compute in that type; nothing is silently replaced.
@@ -86,12 +104,17 @@ def resolve(compute: PrecisionName, device: torch.device) -> Precision:
     if compute == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         name = torch.cuda.get_device_name(device)
         raise PrecisionError(f"{name} has no bfloat16: use --use-amp (float16) or neither flag")
+    if tf32 and not (device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)):
+        raise PrecisionError(
+            f"--use-tf32 on {device.type}: only GPUs since NVIDIA's Ampere have it; leave it out"
+        )
     reasons: dict[PrecisionName, str] = {
         "fp32": f"float32 on {device.type}: no reduced precision was asked for",
         "bf16": f"bfloat16 autocast on {device.type}: asked for, and the device has it",
         "fp16": f"float16 autocast and gradient scaling on {device.type}: asked for",
     }
-    return Precision(compute=compute, reason=reasons[compute])
+    rounded = "; float32 products rounded to TF32, asked for" if tf32 else ""
+    return Precision(compute=compute, reason=reasons[compute] + rounded, tf32=tf32)
 
 
 def choose(*, use_amp: bool, use_bf16: bool) -> PrecisionName:

@@ -4,12 +4,15 @@ A workload's tests subclass `WorkloadConformance` and give the fixture `fresh`, 
 makes an untrained workload; pytest names the fixture where it is missing.
 """
 
+from itertools import islice
 from typing import Any
 
 import pytest
 import torch
 
-from polyspace.engine.loop import Step, train
+from polyspace.engine import checkpoint
+from polyspace.engine.loop import Step, Training
+from polyspace.engine.recipe import Recipe
 from polyspace.engine.workload import Workload
 from polyspace.precision import PrecisionName, resolve
 
@@ -67,6 +70,25 @@ class WorkloadConformance:
         for name, value in first.model.state_dict().items():
             assert torch.equal(value, second.model.state_dict()[name]), name
 
+    @pytest.mark.parametrize("compute", ["fp32", "bf16", "fp16"])
+    def test_a_run_that_is_taken_up_again_gives_the_bits_of_one_that_was_not(
+        self, fresh, tmp_path, compute
+    ):
+        whole = fresh()
+        steps = self.run(whole, compute)
+        for stop in (1, whole.steps + whole.steps // 2, len(steps) - 1):
+            first, second = fresh(), fresh()
+            torch.manual_seed(0)
+            stopped = self.training(first, compute)
+            begun = list(islice(stopped.steps(), stop))
+            path = checkpoint.save(tmp_path / "run.pt", "run", stopped.state_dict())
+            torch.manual_seed(1)
+            going = self.training(second, compute)
+            going.load_state_dict(checkpoint.load(path, "run"))
+            assert begun + list(going.steps()) == steps
+            for name, value in whole.model.state_dict().items():
+                assert torch.equal(value, second.model.state_dict()[name]), name
+
     def test_scoring_draws_nothing_and_moves_no_weight(self, fresh):
         workload = fresh()
         workload.model.eval()
@@ -79,15 +101,14 @@ class WorkloadConformance:
     def run(self, workload: Workload[Any, Any], compute: PrecisionName = "fp32") -> list[Step]:
         """Train with every draw (dropout, too) seeded."""
         torch.manual_seed(0)
-        steps = train(
-            workload,
-            epochs=self.epochs,
-            lr=self.lr,
-            weight_decay=0.0,
-            precision=resolve(compute, CPU),
-            device=CPU,
-        )
-        return list(steps)
+        return list(self.training(workload, compute).steps())
+
+    def training(
+        self, workload: Workload[Any, Any], compute: PrecisionName = "fp32"
+    ) -> Training[Any, Any]:
+        """Make a run of a workload."""
+        recipe = Recipe(epochs=self.epochs, lr=self.lr, weight_decay=0.0)
+        return Training(workload, recipe, precision=resolve(compute, CPU), device=CPU)
 
     @staticmethod
     def loss_of(workload: Workload[Any, Any], batch: Any) -> list[float]:

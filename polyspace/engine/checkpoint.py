@@ -4,13 +4,14 @@ The file is torch's own format and loads with ``torch.load(path, weights_only=Tr
 lies beside it in ``<name>.sha256``, in the form that ``sha256sum --check`` reads.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import torch
+from torch import Tensor
 
-from polyspace.errors import CheckpointError
+from polyspace.errors import CheckpointError, DivergedError
 from polyspace.files import sha256_file, write_atomically
 
 FORMAT = 1
@@ -23,7 +24,16 @@ def save(path: Path, kind: str, content: Mapping[str, Any]) -> Path:
         path: The file; its folder is made.
         kind: What it holds ("converters", "fusion"); `load` refuses another kind.
         content: Tensors, numbers, strings, lists and dictionaries of them.
+
+    Raises:
+        DivergedError: A tensor is not finite; nothing was written.
     """
+    for name, tensor in _tensors(content):
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise DivergedError(
+                f"{name} has values that are not finite, so {path.name} was not written: "
+                f"lower --lr, or train in --use-bf16 or float32"
+            )
 
     def write(file: IO[bytes]) -> None:
         torch.save({"format": FORMAT, "kind": kind, **content}, file)
@@ -55,7 +65,29 @@ def load(path: Path, kind: str) -> dict[str, Any]:
     found = content.get("kind") if isinstance(content, dict) else None
     if found != kind:
         raise CheckpointError(f"{path} holds {found or 'something else'}, expected {kind}")
+    if content["format"] > FORMAT:
+        raise CheckpointError(
+            f"{path} has format {content['format']}, this PolySpace reads up to {FORMAT}: update it"
+        )
     return content
+
+
+def remove(path: Path) -> None:
+    """Remove a checkpoint and its digest; of two that compete, neither fails."""
+    path.unlink(missing_ok=True)
+    _digest_path(path).unlink(missing_ok=True)
+
+
+def _tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:  # noqa: ANN401
+    """Find the tensors in nested content, each with its path."""
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _tensors(part, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list | tuple):
+        for index, part in enumerate(value):
+            yield from _tensors(part, f"{name}[{index}]")
 
 
 def _digest_path(path: Path) -> Path:

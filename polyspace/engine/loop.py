@@ -1,14 +1,19 @@
 """The loop: a generator of steps. Whoever calls it logs, saves and stops."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from polyspace.engine.optimizer import Stepper, adamw
-from polyspace.engine.schedule import warmup_cosine
+from polyspace.engine import optimizer
+from polyspace.engine.average import Average
+from polyspace.engine.optimizer import Stepper
+from polyspace.engine.recipe import Recipe
+from polyspace.engine.schedule import factor
 from polyspace.engine.workload import Workload
 from polyspace.precision import Precision
 
@@ -41,46 +46,134 @@ class Step:
         return f"epoch {self.epoch}  " + "  ".join(shown)
 
 
-def train(
-    workload: Workload[B, O],
-    *,
-    epochs: int,
-    lr: float,
-    weight_decay: float,
-    precision: Precision,
-    device: torch.device,
-) -> Iterator[Step]:
-    """Train for `epochs`, one `Step` at a time; stopping is not asking for the next one.
+class Training(Generic[B, O]):
+    """A run of one workload: `steps` goes on with it, `state_dict` is all that it depends on."""
 
-    The first step takes none: it scores the model as it came, so that training can be seen to help.
+    def __init__(
+        self,
+        workload: Workload[B, O],
+        recipe: Recipe,
+        *,
+        precision: Precision,
+        device: torch.device,
+    ) -> None:
+        self.workload, self.recipe = workload, recipe
+        self.precision, self.device = precision, device
+        model = workload.model
+        self.stepper = Stepper(
+            model,
+            optimizer.make(recipe.optimizer, model, lr=recipe.lr, weight_decay=recipe.weight_decay),
+            precision.scaler(device),
+            clip_norm=recipe.clip_norm,
+            patience=recipe.max_skips,
+        )
+        self.average = Average(model, recipe.ema) if recipe.ema else None
+        self.epoch, self.batch, self.done = 0, 0, 0
 
-    Raises:
-        DivergedError: The gradients stayed non-finite.
-    """
-    stepper = Stepper(
-        adamw(workload.model, lr=lr, weight_decay=weight_decay), precision.scaler(device)
-    )
-    total, done = epochs * workload.steps, 0
-    yield Step(0, done, total, {}, 0.0, skipped=False, scores=_score(workload))
-    for epoch in range(1, epochs + 1):
-        workload.model.train()
-        for index, batch in enumerate(workload.batches(epoch), start=1):
-            rate = lr * warmup_cosine(done, total)
-            with precision.autocast(device):
-                outputs = workload.forward(batch)
-            terms = workload.loss(outputs, batch)
+    @property
+    def total(self) -> int:
+        """Steps that the run will take, unless it is stopped."""
+        steps = self.recipe.epochs * -(-self.workload.steps // self.recipe.accumulate)
+        return min(steps, self.recipe.max_steps or steps)
+
+    def steps(self) -> Iterator[Step]:
+        """Train from where the run is, one `Step` at a time; stopping is not asking for the next.
+
+        The first step takes none: it scores the model as it came, so that training can be seen to
+        help. While a step with scores is looked at, the model holds the weights that were scored.
+
+        Raises:
+            DivergedError: The gradients stayed non-finite.
+        """
+        self.precision.settle(self.device)
+        if self.epoch == 0:
+            self.epoch = 1
+            with self._scored() as scores:
+                yield Step(0, 0, self.total, {}, 0.0, skipped=False, scores=scores)
+        while self.done < self.total:
+            yield from self._epoch()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give all that the rest of the run depends on; tensors are the run's own, not copies."""
+        if self.average is None:
+            return self._state()
+        with self.average.aside():
+            return {**self._state(), "average": self.average.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another run of the same workload and recipe was."""
+        self.workload.model.load_state_dict(state["model"])
+        self.stepper.load_state_dict(state["stepper"])
+        if self.average:
+            self.average.load_state_dict(state["average"])
+        self.epoch, self.batch, self.done = (state[name] for name in ("epoch", "batch", "done"))
+        torch.set_rng_state(state["draws"])
+        if self.device.type == "cuda" and "draws_cuda" in state:
+            torch.cuda.set_rng_state(state["draws_cuda"], self.device)
+
+    def _state(self) -> dict[str, Any]:
+        state = {
+            "model": self.workload.model.state_dict(),
+            "stepper": self.stepper.state_dict(),
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "done": self.done,
+            "draws": torch.get_rng_state(),
+        }
+        if self.device.type == "cuda":
+            state["draws_cuda"] = torch.cuda.get_rng_state(self.device)
+        return state
+
+    def _epoch(self) -> Iterator[Step]:
+        """Go on to the end of the epoch, or of the run."""
+        batches = self.workload.batches(self.epoch, start=self.batch)
+        self.workload.model.train()
+        epoch = self.epoch
+        while epoch == self.epoch and self.done < self.total:
+            losses, rate, skipped = self._descend(batches)
+            step = Step(epoch, self.done, self.total, losses, rate, skipped)
+            if epoch == self.epoch and self.done < self.total:
+                yield step
+                continue
+            with self._scored() as scores:
+                yield replace(step, scores=scores)
+
+    def _descend(self, batches: Iterator[B]) -> tuple[dict[str, float], float, bool]:
+        """Take one step; give its mean losses, its rate, and whether it was skipped."""
+        size = min(self.recipe.accumulate, self.workload.steps - self.batch)
+        # A skipped step moves nothing, so the schedule does not move on with it.
+        taken = self.done - self.stepper.skipped
+        rate = self.recipe.lr * factor(
+            self.recipe.schedule, taken, self.total, warmup=self.recipe.warmup
+        )
+        told: list[dict[str, Tensor]] = []
+        losses = self._losses(islice(batches, size), size, told)
+        skipped = self.stepper.step(losses, lr=rate)
+        if self.average and not skipped:
+            self.average.update()
+        self.done, self.batch = self.done + 1, self.batch + size
+        if self.batch >= self.workload.steps:
+            self.epoch, self.batch = self.epoch + 1, 0
+        means = {name: sum(float(part[name]) for part in told) / size for name in told[0]}
+        return means, rate, skipped
+
+    def _losses(
+        self, batches: Iterable[B], size: int, told: list[dict[str, Tensor]]
+    ) -> Iterator[Tensor]:
+        """Give each batch's share of the loss; leave its terms in `told`."""
+        for batch in batches:
+            with self.precision.autocast(self.device):
+                outputs = self.workload.forward(batch)
+            terms = self.workload.loss(outputs, batch)
             loss = torch.stack(list(terms.values())).sum()
-            skipped = stepper.step(loss, lr=rate)
-            done += 1
-            scores = _score(workload) if index == workload.steps else {}
-            yield Step(epoch, done, total, _values(terms, loss), rate, skipped, scores)
+            told.append({name: term.detach() for name, term in {**terms, "loss": loss}.items()})
+            yield loss / size
 
-
-def _score(workload: Workload[B, O]) -> Mapping[str, float]:
-    workload.model.eval()
-    with torch.no_grad():
-        return workload.score()
-
-
-def _values(terms: Mapping[str, Tensor], loss: Tensor) -> dict[str, float]:
-    return {name: float(term.detach()) for name, term in {**terms, "loss": loss}.items()}
+    @contextmanager
+    def _scored(self) -> Generator[Mapping[str, float]]:
+        """Score the model; averaged weights, where there are any, are in place until the end."""
+        with self.average.swapped() if self.average else nullcontext():
+            self.workload.model.eval()
+            with torch.no_grad():
+                scores = self.workload.score()
+            yield scores

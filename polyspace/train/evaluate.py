@@ -113,7 +113,9 @@ def _open(config: EvaluateConfig) -> Subject:
         translator=model.translator,
         fusion=model.fusion,
         fitted=divide(train, rows, share=settled["hold_out"], seed=settled["seed"]),
-        settings=FusionSettings.model_validate({name: trained_with[name] for name in names}),
+        settings=FusionSettings.model_validate(
+            {name: trained_with[name] for name in names if name in trained_with}
+        ),
         train=train,
         test=test,
         rows=test.rows((config.student, *config.teachers)),

@@ -1,26 +1,27 @@
 """How a fusion, or anything of its shape, is trained: one recipe, so that comparisons are fair."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Annotated
 
 import torch
 from pydantic import Field
 
-from polyspace.config import Config
-from polyspace.engine.loop import Step, train
-from polyspace.engine.selection import Best
-from polyspace.models.fusion import Fusion, FusionSpec
+from polyspace.engine.keeper import KeepSettings
+from polyspace.engine.loop import Step, Training
+from polyspace.engine.recipe import Recipe
+from polyspace.engine.selection import Best, until_stale
+from polyspace.models.fusion import Fused, Fusion, FusionSpec
 from polyspace.models.heads import pool
 from polyspace.models.normalizers import Standardizer, measure
-from polyspace.precision import DeviceName, Precision
+from polyspace.precision import Precision
 from polyspace.seeding import derive
 from polyspace.train.batches import Division, in_order
 from polyspace.train.fit import BATCH
-from polyspace.train.fusion_workload import FusionWorkload, Inputs, Rows
+from polyspace.train.fusion_workload import Batch, FusionWorkload, Inputs, Rows
 from polyspace.train.sources import StoredClips
 
 
-class FusionSettings(Config):
+class FusionSettings(KeepSettings, Recipe):
     """How the fusion head is trained."""
 
     epochs: Annotated[int, Field(ge=1)] = 5
@@ -28,21 +29,13 @@ class FusionSettings(Config):
     batch: Annotated[int, Field(ge=1)] = 32
     """Clips a step."""
     lr: Annotated[float, Field(gt=0)] = 3e-3
-    """Peak learning rate of AdamW."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    """Decay of matrices; vectors do not decay."""
+    """Peak learning rate."""
     rank: Annotated[int, Field(ge=1)] = 64
     """Width of the bottleneck between a teacher's space and the student's."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Share of the classifier's inputs that training drops."""
     hold_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the training groups kept back to select the epoch."""
-    use_amp: bool = False
-    """Compute in float16 with gradient scaling."""
-    use_bf16: bool = False
-    """Compute in bfloat16."""
-    device: DeviceName = "auto"
-    """Where to compute."""
     seed: int = 0
     """Decides initial weights and the order of clips."""
 
@@ -63,20 +56,6 @@ def make(
     return FusionWorkload(fusion, inputs, clips, division, batch=settings.batch, seed=settings.seed)
 
 
-def descend(
-    workload: FusionWorkload, settings: FusionSettings, types: Precision, device: torch.device
-) -> Iterator[Step]:
-    """Train by the settings, one step at a time."""
-    return train(
-        workload,
-        epochs=settings.epochs,
-        lr=settings.lr,
-        weight_decay=settings.weight_decay,
-        precision=types,
-        device=device,
-    )
-
-
 def rank(step: Step) -> tuple[float, float]:
     """Rank epochs by accuracy on the hold-out; the likelihood breaks ties."""
     return step.scores["top1"], step.scores["log_likelihood"]
@@ -86,8 +65,9 @@ def best_of(
     workload: FusionWorkload, settings: FusionSettings, types: Precision, device: torch.device
 ) -> Fusion:
     """Train to the end and give the epoch that did best on the hold-out."""
+    training: Training[Batch, Fused] = Training(workload, settings, precision=types, device=device)
     best = Best()
-    for step in descend(workload, settings, types, device):
+    for step in until_stale(training.steps(), [best], settings.early_stop):
         if step.scores:
             best.offer(*rank(step), epoch=step.epoch, state=workload.model.state_dict())
     workload.model.load_state_dict(best.state)

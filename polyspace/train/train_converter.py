@@ -12,16 +12,16 @@ import torch
 from pydantic import AfterValidator, Field
 
 from polyspace import console, precision
-from polyspace.config import Config
 from polyspace.engine import checkpoint
 from polyspace.engine.curves import Curves
-from polyspace.engine.loop import Step, train
-from polyspace.engine.selection import Best
+from polyspace.engine.keeper import Keeper, KeepSettings, identity
+from polyspace.engine.loop import Step, Training
+from polyspace.engine.recipe import Recipe
+from polyspace.engine.selection import Best, prune, until_stale
 from polyspace.errors import ConfigError
 from polyspace.losses.mix import LossMix
 from polyspace.models.converters import CLOSED_FORM, ConverterKind, ConverterSpec, Translator
 from polyspace.models.normalizers import SHRINKAGE, NormalizerKind
-from polyspace.precision import DeviceName
 from polyspace.seeding import derive
 from polyspace.train import fit, provenance
 from polyspace.train.batches import divide
@@ -35,7 +35,7 @@ def _known(losses: tuple[str, ...]) -> tuple[str, ...]:
     return losses
 
 
-class ConverterSettings(Config):
+class ConverterSettings(KeepSettings, Recipe):
     """How converters are trained."""
 
     kind: ConverterKind = "residual_mlp"
@@ -56,18 +56,8 @@ class ConverterSettings(Config):
     """Passes over the training split."""
     batch: Annotated[int, Field(ge=1)] = 128
     """Clips a step."""
-    lr: Annotated[float, Field(gt=0)] = 1e-3
-    """Peak learning rate of AdamW."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    """Decay of matrices; vectors do not decay."""
     hold_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the training groups kept back to select the epoch."""
-    use_amp: bool = False
-    """Compute in float16 with gradient scaling."""
-    use_bf16: bool = False
-    """Compute in bfloat16."""
-    device: DeviceName = "auto"
-    """Where to compute."""
     seed: int = 0
     """Decides initial weights and the order of clips."""
 
@@ -90,7 +80,8 @@ class ConverterConfig(ConverterSettings):
     d_out: int | None = None
     """Every teacher's dimensions; the store knows them, so this only checks."""
     save_dir: Path = Path("checkpoints/converters")
-    """Where converters_ep{N}.pt, and converters.pt (each teacher's best epoch) go."""
+    """Where converters_ep{N}.pt, converters.pt (each teacher's best epoch) and an unfinished run's
+    state go."""
 
 
 def run(config: ConverterConfig) -> Generator[Step, None, Path]:
@@ -99,40 +90,42 @@ def run(config: ConverterConfig) -> Generator[Step, None, Path]:
     Raises:
         StoreError: There is no such store, or it lacks one of the backbones.
         ConfigError: The settings don't fit the store.
+        StoppedError: It was told to stop; run again, it goes on.
     """
     device = precision.device_named(config.device)
-    compute = precision.choose(use_amp=config.use_amp, use_bf16=config.use_bf16)
-    types = precision.resolve(compute, device)
+    types = config.types()
     clips = StoredClips.find(
         config.features, dataset=config.dataset, split=config.split, device=device
     )
     workload = _prepare(clips, config, device)
     translator = workload.model
     record = provenance.of_run(config, clips, (translator.student_name, *config.teachers), types)
-    steps = train(
-        workload,
-        epochs=0 if config.kind in CLOSED_FORM else config.epochs,
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        precision=types,
-        device=device,
-    )
+    solved = config.kind in CLOSED_FORM
+    recipe = config.model_copy(update={"epochs": 0}) if solved else config
+    training = Training(workload, recipe, precision=types, device=device)
     curves, best = Curves(), {teacher: Best() for teacher in config.teachers}
-    for step in steps:
-        curves.add(step)
-        if step.scores:
-            for teacher, kept in best.items():
-                state = translator[teacher].state_dict()
-                kept.offer(step.scores[f"r2/{teacher}"], epoch=step.epoch, state=state)
-            _save(
-                config.save_dir / f"converters_ep{step.epoch}.pt", translator, record, step.scores
-            )
-            curves.write(config.save_dir / "curves.json")
-        yield step
+    keeper = Keeper(
+        config.save_dir / "unfinished",
+        {"training": training, "curves": curves, **{f"best {n}": b for n, b in best.items()}},
+        identity(record, config, device),
+        config,
+    )
+    with keeper:
+        for step in until_stale(training.steps(), best.values(), config.early_stop):
+            curves.add(step)
+            if step.scores:
+                for teacher, kept in best.items():
+                    state = translator[teacher].state_dict()
+                    kept.offer(step.scores[f"r2/{teacher}"], epoch=step.epoch, state=state)
+                _publish(translator, record, step, curves, config)
+            keeper.after(step)
+            yield step
     for teacher, kept in best.items():
         translator[teacher].load_state_dict(kept.state)
     scores = {teacher: kept.score[0] for teacher, kept in best.items()}
-    return _save(config.save_dir / "converters.pt", translator, record, scores)
+    path = _save(config.save_dir / "converters.pt", translator, record, scores)
+    keeper.finish()
+    return path
 
 
 def main(config: ConverterConfig) -> None:
@@ -189,6 +182,23 @@ def _check_dim(flag: str, expected: int | None, backbone: str, found: int) -> No
             f"{flag} {expected}, but the store holds {backbone} with {found} dimensions: "
             f"leave {flag} out, the store knows"
         )
+
+
+def _publish(
+    translator: Translator,
+    record: Mapping[str, Any],
+    step: Step,
+    curves: Curves,
+    config: ConverterConfig,
+) -> None:
+    """Write an epoch's checkpoint and the curves so far; remove what is not worth keeping."""
+
+    def path(epoch: int) -> Path:
+        return config.save_dir / f"converters_ep{epoch}.pt"
+
+    _save(path(step.epoch), translator, record, step.scores)
+    curves.write(config.save_dir / "curves.json")
+    prune({int(e["epoch"]): (e["r2"],) for e in curves.epochs}, config.keep_best, path)
 
 
 def _save(

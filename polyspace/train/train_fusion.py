@@ -11,13 +11,15 @@ from polyspace import console, precision
 from polyspace.console import Advance
 from polyspace.engine import checkpoint
 from polyspace.engine.curves import Curves
-from polyspace.engine.selection import Best
+from polyspace.engine.keeper import Keeper, identity
+from polyspace.engine.loop import Step, Training
+from polyspace.engine.selection import Best, prune, until_stale
 from polyspace.errors import ConfigError
 from polyspace.models.converters import Translator
 from polyspace.models.fusion import Fusion, FusionSpec
 from polyspace.train import provenance
 from polyspace.train.batches import divide
-from polyspace.train.fusion_training import FusionSettings, descend, make, rank
+from polyspace.train.fusion_training import FusionSettings, make, rank
 from polyspace.train.fusion_workload import FusionWorkload, translated
 from polyspace.train.recall import recall
 from polyspace.train.sources import (
@@ -41,7 +43,7 @@ class FusionConfig(FusionSettings, SourceSettings):
     split: str = "train"
     """Split to train on."""
     save_dir: Path = Path("checkpoints/fusion")
-    """Where fusion_ep{N}.pt and fusion.pt (the best epoch) go."""
+    """Where fusion_ep{N}.pt, fusion.pt (the best epoch) and an unfinished run's state go."""
 
 
 def run(config: FusionConfig) -> Generator[Advance, None, Path]:
@@ -50,11 +52,11 @@ def run(config: FusionConfig) -> Generator[Advance, None, Path]:
     Raises:
         CheckpointError: The converters are not there, or not converters.
         StoreError: There are no such features, or the converters were trained on other ones.
+        StoppedError: It was told to stop; run again, it goes on.
         LabelError: A label lies outside the classes.
     """
     device = precision.device_named(config.device)
-    compute = precision.choose(use_amp=config.use_amp, use_bf16=config.use_bf16)
-    types = precision.resolve(compute, device)
+    types = config.types()
     trained = checkpoint.load(config.converters, "converters")
     translator = Translator.from_record(trained).only(config.teachers)
     if config.student != translator.student_name:
@@ -67,24 +69,31 @@ def run(config: FusionConfig) -> Generator[Advance, None, Path]:
     )
     answer_fp16(config, clips)
     provenance.check_weights(trained["provenance"], clips, config.student, "converters")
-    record = {
-        "converters": translator.fingerprint(),
-        "provenance": provenance.of_run(config, clips, (config.student,), types),
-    }
-    curves, best = Curves(), Best()
+    made_of = provenance.of_run(config, clips, (config.student,), types)
+    record = {"converters": translator.fingerprint(), "provenance": made_of}
     with TemporaryDirectory() as folder:
         workload = _workload(translator.to(device), clips, config, Path(folder))
-        for step in descend(workload, config, types, device):
-            curves.add(step)
-            if step.scores:
-                best.offer(*rank(step), epoch=step.epoch, state=workload.model.state_dict())
-                path = config.save_dir / f"fusion_ep{step.epoch}.pt"
-                _save(path, workload.model, record, step.scores)
-                curves.write(config.save_dir / "curves.json")
-            yield step
+        training = Training(workload, config, precision=types, device=device)
+        curves, best = Curves(), Best()
+        keeper = Keeper(
+            config.save_dir / "unfinished",
+            {"training": training, "curves": curves, "best": best},
+            identity({**made_of, "converters": record["converters"]}, config, device),
+            config,
+        )
+        with keeper:
+            for step in until_stale(training.steps(), [best], config.early_stop):
+                curves.add(step)
+                if step.scores:
+                    best.offer(*rank(step), epoch=step.epoch, state=workload.model.state_dict())
+                    _publish(workload.model, record, step, curves, config)
+                keeper.after(step)
+                yield step
     workload.model.load_state_dict(best.state)
     scores = {"top1": best.score[0], "log_likelihood": best.score[1], "epoch": best.epoch}
-    return _save(config.save_dir / "fusion.pt", workload.model, record, scores)
+    path = _save(config.save_dir / "fusion.pt", workload.model, record, scores)
+    keeper.finish()
+    return path
 
 
 def main(config: FusionConfig) -> None:
@@ -111,6 +120,20 @@ def _workload(
     division = divide(clips, rows, share=config.hold_out, seed=config.seed)
     inputs = recall(translated(clips, translator), rows, folder)
     return make(spec, inputs, clips, division, config)
+
+
+def _publish(
+    fusion: Fusion, record: Mapping[str, Any], step: Step, curves: Curves, config: FusionConfig
+) -> None:
+    """Write an epoch's checkpoint and the curves so far; remove what is not worth keeping."""
+
+    def path(epoch: int) -> Path:
+        return config.save_dir / f"fusion_ep{epoch}.pt"
+
+    _save(path(step.epoch), fusion, record, step.scores)
+    curves.write(config.save_dir / "curves.json")
+    scores = {int(e["epoch"]): (e["top1"], e["log_likelihood"]) for e in curves.epochs}
+    prune(scores, config.keep_best, path)
 
 
 def _save(

@@ -25,13 +25,30 @@ def test_skipped_steps_do_not_spoil_the_mean():
     curves = Curves()
     curves.add(step(1, {"loss": float("nan")}, skipped=True))
     curves.add(step(1, {"loss": 2.0}, {"top1": 0.5}))
-    assert curves.epochs == [{"epoch": 1, "loss": 2.0, "top1": 0.5}]
+    assert curves.epochs == [{"epoch": 1, "loss": 2.0, "skipped_steps": 1, "top1": 0.5}]
 
 
 def test_an_epoch_whose_steps_were_all_skipped_has_only_scores():
     curves = Curves()
     curves.add(step(1, {"loss": float("nan")}, {"top1": 0.5}, skipped=True))
-    assert curves.epochs == [{"epoch": 1, "top1": 0.5}]
+    assert curves.epochs == [{"epoch": 1, "skipped_steps": 1, "top1": 0.5}]
+
+
+def test_curves_go_on_in_the_middle_of_an_epoch():
+    steps = [
+        step(0, scores={"top1": 0.1}),
+        step(1, {"loss": 3.0}),
+        step(1, {"loss": float("nan")}, skipped=True),
+        step(1, {"loss": 1.0}, {"top1": 0.5}),
+    ]
+    whole, first, second = Curves(), Curves(), Curves()
+    for taken in steps:
+        whole.add(taken)
+    for taken in steps[:3]:
+        first.add(taken)
+    second.load_state_dict(first.state_dict())
+    second.add(steps[3])
+    assert second == whole
 
 
 def test_they_are_written_as_json(tmp_path):

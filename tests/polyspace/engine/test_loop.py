@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from polyspace.engine.loop import train
+from polyspace.engine.loop import Training
+from polyspace.engine.recipe import Recipe
 from polyspace.engine.workload import Workload
 from polyspace.errors import DivergedError
 from polyspace.precision import PrecisionName, resolve
@@ -53,15 +54,13 @@ class Regression:
         return {"error": float((self.model(self.x) - self.y).square().mean())}
 
 
-def follow(workload, *, epochs=30, lr=0.1, compute: PrecisionName = "fp32"):
-    return train(
-        workload,
-        epochs=epochs,
-        lr=lr,
-        weight_decay=0.0,
-        precision=resolve(compute, CPU),
-        device=CPU,
-    )
+def training(workload, *, compute: PrecisionName = "fp32", **changes):
+    recipe = Recipe.model_validate({"epochs": 30, "lr": 0.1, "weight_decay": 0.0, **changes})
+    return Training(workload, recipe, precision=resolve(compute, CPU), device=CPU)
+
+
+def follow(workload, *, compute: PrecisionName = "fp32", **changes):
+    return training(workload, compute=compute, **changes).steps()
 
 
 def test_the_first_step_is_the_untrained_model_and_its_score():

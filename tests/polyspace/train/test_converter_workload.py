@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from polyspace.engine import loop
+from polyspace.engine.loop import Training
+from polyspace.engine.recipe import Recipe
 from polyspace.errors import ConfigError
 from polyspace.losses.mix import LOSSES as LOSSES_OF_ALL
 from polyspace.losses.mix import LossMix
@@ -113,16 +114,9 @@ def draw():
 
 def train_for(work, epochs=6):
     """Give each epoch's mean loss."""
-    steps = loop.train(
-        work,
-        epochs=epochs,
-        lr=1e-2,
-        weight_decay=0.0,
-        precision=resolve("fp32", CPU),
-        device=CPU,
-    )
+    recipe = Recipe(epochs=epochs, lr=1e-2, weight_decay=0.0)
     losses = {}
-    for step in steps:
+    for step in Training(work, recipe, precision=resolve("fp32", CPU), device=CPU).steps():
         if step.losses:
             losses.setdefault(step.epoch, []).append(step.losses["loss"])
     return [sum(values) / len(values) for values in losses.values()]

@@ -2,12 +2,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from polyspace.engine.loop import Step
+from polyspace.engine.loop import Step, Training
 from polyspace.models.fusion import FusionSpec
 from polyspace.precision import resolve
 from polyspace.train import fit
 from polyspace.train.batches import divide
-from polyspace.train.fusion_training import FusionSettings, best_of, descend, make, rank
+from polyspace.train.fusion_training import FusionSettings, best_of, make, rank
 from polyspace.train.fusion_workload import Inputs
 
 CPU = torch.device("cpu")
@@ -50,7 +50,7 @@ def test_initial_weights_depend_on_the_seed_alone(fresh):
 def test_the_best_epoch_is_given_back(fresh):
     scores, states = [], []
     workload = fresh()
-    for step in descend(workload, SETTINGS, FP32, CPU):
+    for step in Training(workload, SETTINGS, precision=FP32, device=CPU).steps():
         if step.scores:
             scores.append(rank(step))
             states.append({n: v.clone() for n, v in workload.model.state_dict().items()})
