@@ -69,6 +69,35 @@ def ridge(moments: Moments, held_out: Moments) -> Affine:
     return min(maps, key=lambda fit: float(squared_error(fit, held_out)))
 
 
+def ols(moments: Moments) -> Affine:
+    """Solve least squares without regularisation; of equal solutions, the smallest.
+
+    Source: Legendre (1805); Penrose (1956) for the smallest.
+    """
+    inverse = torch.linalg.pinv(moments.xx, rtol=1e-6, hermitian=True)
+    return _through_means(inverse @ moments.xy, moments)
+
+
+def low_rank(moments: Moments, held_out: Moments, *, rank: int) -> Affine:
+    """Keep those directions of what ridge predicts in which it predicts most.
+
+    Source: Izenman (1975), theorem 1, reduced-rank regression; Mukherjee & Zhu (2011), with ridge.
+    """
+    weight = ridge(moments, held_out).weight
+    _, directions = torch.linalg.eigh(weight.T @ moments.xx @ weight)
+    kept = directions[:, -rank:]
+    return _through_means(weight @ kept @ kept.T, moments)
+
+
+def orthogonal(moments: Moments) -> Affine:
+    """Find the best map with orthonormal rows or columns: it turns, and keeps all sizes.
+
+    Source: Schönemann (1966).
+    """
+    left, _, right = torch.linalg.svd(moments.xy, full_matrices=False)
+    return _through_means(left @ right, moments)
+
+
 def procrustes(moments: Moments) -> Affine:
     """Find the best scaled map with orthonormal rows or columns, whichever are fewer.
 

@@ -1,68 +1,64 @@
 """Converters: from the student's tokens to a teacher's, through normalised spaces.
 
 A converter standardises the student's tokens, brings them to the teacher's grid, puts temporal
-neighbours beside each token, maps, and (for whoever wants the teacher's own space) undoes the
-teacher's normalisation. Everything but the map is fitted on training clips and frozen.
+neighbours beside each token, maps, adds what a branch that sees all of the clip says, and (for
+whoever wants the teacher's own space) undoes the teacher's normalisation. Everything but map and
+branch is fitted on training clips and frozen.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, cast
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from polyspace.config import Config
 from polyspace.errors import UnknownNameError
-from polyspace.models.closed_form import Affine
+from polyspace.models.branches.convolution import SeparableConvolution
+from polyspace.models.branches.perceiver import Perceiver
+from polyspace.models.branches.temporal import TemporalTransformer
+from polyspace.models.branches.token_learner import TokenLearner
 from polyspace.models.grids import TokenShape, resample, with_neighbours
+from polyspace.models.maps import LinearMap, LowRankMap, ResidualMap
 from polyspace.models.normalizers import Normalizer, NormalizerKind, Standardizer, blank
 
-ConverterKind = Literal["mean", "procrustes", "ridge", "linear", "residual_mlp"]
-"""mean, procrustes, ridge: solved in closed form. linear, residual_mlp: trained from ridge on."""
+ConverterKind = Literal[
+    "mean",
+    "procrustes",
+    "orthogonal",
+    "ridge",
+    "ols",
+    "low_rank",
+    "linear",
+    "residual_mlp",
+    "dsconv",
+    "perceiver",
+    "token_learner",
+    "temporal_transformer",
+]
+"""What each is stands in docs/converters.md."""
 
-CLOSED_FORM: tuple[ConverterKind, ...] = ("mean", "procrustes", "ridge")
-"""Kinds that have nothing left to train once they are solved."""
+CLOSED_FORM: tuple[ConverterKind, ...] = (
+    "mean",
+    "procrustes",
+    "ridge",
+    "orthogonal",
+    "ols",
+    "low_rank",
+)
+"""Kinds that have nothing left to train once they are solved; the others start at ridge."""
 
+BATCH_STATISTICS: tuple[ConverterKind, ...] = ("dsconv",)
+"""Kinds that are trained with the statistics of whole batches."""
 
-class LinearMap(nn.Linear):
-    """One affine map for every token."""
-
-    def start_at(self, fit: Affine) -> None:
-        """Take the solution over as weight and bias."""
-        with torch.no_grad():
-            self.weight.copy_(fit.weight.T)
-            self.bias.copy_(fit.bias)
-
-
-class ResidualMap(nn.Module):
-    """An affine map plus a gated-linear perceptron that starts at zero.
-
-    It can't start worse than the closed-form solution, and learns only what that leaves over.
-
-    Source: the zero-initialised branch is UNIC's adapter (arXiv 2408.05088), the unit SwiGLU
-    (arXiv 2002.05202).
-    """
-
-    def __init__(self, wide: int, dim: int, hidden: int) -> None:
-        super().__init__()
-        self.linear = LinearMap(wide, dim)
-        self.norm = nn.LayerNorm(wide)
-        self.up = nn.Linear(wide, 2 * hidden)
-        self.drop = nn.Dropout(0.1)
-        self.down = nn.Linear(hidden, dim)
-        nn.init.zeros_(self.down.weight)
-        nn.init.zeros_(self.down.bias)
-
-    def start_at(self, fit: Affine) -> None:
-        """Let the affine part be the solution; the branch adds nothing yet."""
-        self.linear.start_at(fit)
-
-    def forward(self, tokens: Float[Tensor, "*token wide"]) -> Float[Tensor, "*token dim"]:
-        """Map each token by itself."""
-        value, gate = self.up(self.norm(tokens)).chunk(2, dim=-1)
-        return self.linear(tokens) + self.down(self.drop(value * nn.functional.silu(gate)))
+BRANCHES: Mapping[ConverterKind, Callable[[TokenShape, TokenShape, int], nn.Module]] = {
+    "dsconv": SeparableConvolution,
+    "perceiver": Perceiver,
+    "token_learner": TokenLearner,
+    "temporal_transformer": TemporalTransformer,
+}
+"""What is added to the linear map, for kinds that look at more than single tokens."""
 
 
 class ConverterSpec(Config):
@@ -77,7 +73,7 @@ class ConverterSpec(Config):
     reach: int
     """Temporal neighbours before and after a token that the map sees too."""
     hidden: int
-    """Width of the perceptron of residual_mlp."""
+    """Width of what the kind has inside: perceptron, bottleneck, channels, attention."""
     normalizer: NormalizerKind = "per_dimension"
     """How the teacher's tokens are normalised."""
 
@@ -85,6 +81,11 @@ class ConverterSpec(Config):
     def wide(self) -> int:
         """Dimensions of what the map takes."""
         return (2 * self.reach + 1) * self.source.dim
+
+    @property
+    def rank(self) -> int:
+        """Width of the bottleneck of low_rank."""
+        return min(self.hidden, self.wide, self.target.dim)
 
 
 class Converter(nn.Module):
@@ -97,11 +98,8 @@ class Converter(nn.Module):
         super().__init__()
         self.spec = spec
         self.teacher: Normalizer = blank(spec.normalizer, spec.target.dim)
-        self.map: LinearMap | ResidualMap = (
-            ResidualMap(spec.wide, spec.target.dim, spec.hidden)
-            if spec.kind == "residual_mlp"
-            else LinearMap(spec.wide, spec.target.dim)
-        )
+        self.map = _map(spec)
+        self.branch = _branch(spec)
 
     def inputs(
         self, standardised: Float[Tensor, "clip time space dim"]
@@ -115,7 +113,23 @@ class Converter(nn.Module):
         self, standardised: Float[Tensor, "clip time space dim"]
     ) -> Float[Tensor, "clip time_out space_out dim_out"]:
         """Translate; `teacher.inverse` leads on into the teacher's own space."""
-        return self.map(self.inputs(standardised))
+        said = self.map(self.inputs(standardised))
+        return said if self.branch is None else said + self.branch(standardised)
+
+
+def _map(spec: ConverterSpec) -> LinearMap | LowRankMap | ResidualMap:
+    """Make the map of single tokens; all but two kinds have a linear one."""
+    if spec.kind == "low_rank":
+        return LowRankMap(spec.wide, spec.target.dim, spec.rank)
+    if spec.kind == "residual_mlp":
+        return ResidualMap(spec.wide, spec.target.dim, spec.hidden)
+    return LinearMap(spec.wide, spec.target.dim)
+
+
+def _branch(spec: ConverterSpec) -> nn.Module | None:
+    """Make what sees all of a clip."""
+    make = BRANCHES.get(spec.kind)
+    return make and make(spec.source, spec.target, spec.hidden)
 
 
 class Translator(nn.Module):

@@ -49,6 +49,21 @@ def with_neighbours(
     return torch.cat([tokens[:, index] for index in shifts], dim=-1)
 
 
+def side_of(space: int) -> int:
+    """Give the cells along each side of the picture.
+
+    Raises:
+        ConfigError: The grid is not square.
+    """
+    side = isqrt(space)
+    if side * side != space:
+        raise ConfigError(
+            f"a grid of {space} tokens is not square, so it can't be resampled: "
+            f"extract with --spatial 1 or 2"
+        )
+    return side
+
+
 def _resample_time(tokens: Tensor, time: int) -> Tensor:
     clips, old, space, dim = tokens.shape
     if old == time:
@@ -62,7 +77,7 @@ def _resample_space(tokens: Tensor, space: int) -> Tensor:
     clips, time, old, dim = tokens.shape
     if old == space:
         return tokens
-    side, side_out = _side(old), _side(space)
+    side, side_out = side_of(old), side_of(space)
     maps = tokens.reshape(clips * time, side, side, dim).permute(0, 3, 1, 2)
     if side_out > side:
         maps = _finer(maps, (side_out, side_out), "bilinear")
@@ -77,13 +92,3 @@ def _finer(values: Tensor, size: tuple[int, ...], mode: str) -> Tensor:
 
 def _coarser(lines: Tensor, time: int) -> Tensor:
     return functional.adaptive_avg_pool1d(lines, time)
-
-
-def _side(space: int) -> int:
-    side = isqrt(space)
-    if side * side != space:
-        raise ConfigError(
-            f"a grid of {space} tokens is not square, so it can't be resampled: "
-            f"extract with --spatial 1 or 2"
-        )
-    return side

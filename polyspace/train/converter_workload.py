@@ -9,8 +9,9 @@ from jaxtyping import Float, Float32, Int64
 from numpy import ndarray
 from torch import Tensor
 
+from polyspace.errors import ConfigError
 from polyspace.losses.mix import LossMix
-from polyspace.models.converters import Translator
+from polyspace.models.converters import BATCH_STATISTICS, Translator
 from polyspace.models.normalizers import origin
 from polyspace.train.batches import Division, in_order, shuffled
 from polyspace.train.fit import BATCH, target
@@ -55,7 +56,7 @@ class ConverterWorkload:
         losses.check(min(batch, len(division.fit)))
         full, rest = divmod(len(division.fit), batch)
         # What is compared across a batch needs whole ones: a small rest would be mostly chance.
-        whole = losses.least_clips > 1 and full
+        whole = full and (losses.least_clips > 1 or self._has_batch_statistics())
         self.steps = full + (rest > 0 and not whole)
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
@@ -92,6 +93,20 @@ class ConverterWorkload:
                 totals[teacher] += float((true - origins[teacher]).square().sum())
         scores = {f"r2/{name}": 1 - errors[name] / totals[name] for name in errors}
         return {"r2": sum(scores.values()) / len(scores), **scores}
+
+    def _has_batch_statistics(self) -> bool:
+        """Say whether a converter is trained with statistics of batches, which two clips can have.
+
+        Raises:
+            ConfigError: Batches have one clip.
+        """
+        kinds = [spec.kind for spec in self.model.specs.values() if spec.kind in BATCH_STATISTICS]
+        if kinds and min(self.batch, len(self.division.fit)) < 2:
+            raise ConfigError(
+                f"{kinds[0]} takes statistics of a batch's clips, but a batch has 1: "
+                f"raise --batch, give more clips, or choose another --kind"
+            )
+        return bool(kinds)
 
     @torch.no_grad()
     def _read(self, rows: Int64[ndarray, " clip"]) -> Batch:

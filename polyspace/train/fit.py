@@ -1,6 +1,6 @@
 """The closed-form start of converters: normalizers fitted, maps solved, on training clips."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from jaxtyping import Float, Float32, Int64
@@ -9,10 +9,18 @@ from torch import Tensor
 
 from polyspace.models import closed_form, normalizers
 from polyspace.models.closed_form import Affine, Moments, Pair
-from polyspace.models.converters import Converter, ConverterKind, Translator
+from polyspace.models.converters import Converter, ConverterKind, ConverterSpec, Translator
 from polyspace.models.normalizers import Standardizer, measure
 from polyspace.train.batches import Division, in_order
 from polyspace.train.sources import StoredClips
+
+ALONE: Mapping[ConverterKind, Callable[[Moments], Affine]] = {
+    "mean": closed_form.mean,
+    "procrustes": closed_form.procrustes,
+    "orthogonal": closed_form.orthogonal,
+    "ols": closed_form.ols,
+}
+"""Kinds that choose nothing, and so need no held-out clips."""
 
 BATCH = 64
 """Clips that are in memory at a time."""
@@ -25,12 +33,12 @@ class Fit:
     fit: Moments
     held: Moments
 
-    def solve(self, kind: ConverterKind) -> Affine:
+    def solve(self, spec: ConverterSpec) -> Affine:
         """Solve for a map; kinds that are trained start at ridge."""
-        if kind == "mean":
-            return closed_form.mean(self.fit)
-        if kind == "procrustes":
-            return closed_form.procrustes(self.fit)
+        if spec.kind in ALONE:
+            return ALONE[spec.kind](self.fit)
+        if spec.kind == "low_rank":
+            return closed_form.low_rank(self.fit, self.held, rank=spec.rank)
         return closed_form.ridge(self.fit, self.held)
 
 
@@ -61,7 +69,7 @@ def start(
         tokens = _tokens(clips, teacher, division.fit)
         fitted = normalizers.fit(spec.normalizer, tokens, shrinkage=shrinkage)
         converter.teacher.load_state_dict(fitted.state_dict())
-        converter.map.start_at(moments(translator, teacher, clips, division).solve(spec.kind))
+        converter.map.start_at(moments(translator, teacher, clips, division).solve(spec))
 
 
 def moments(translator: Translator, teacher: str, clips: StoredClips, division: Division) -> Fit:

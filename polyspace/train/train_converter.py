@@ -39,11 +39,12 @@ class ConverterSettings(KeepSettings, Recipe):
     """How converters are trained."""
 
     kind: ConverterKind = "residual_mlp"
-    """Architecture; mean, procrustes and ridge are solved in closed form, without epochs."""
+    """Architecture; mean, procrustes, orthogonal, ridge, ols, low_rank are solved in closed form,
+    without epochs; the others start at ridge."""
     reach: Annotated[int, Field(ge=0)] = 1
     """Temporal neighbours, before and after, that the map of a token sees too."""
     hidden: Annotated[int, Field(ge=1)] = 256
-    """Width of the perceptron of residual_mlp."""
+    """Width of what a kind has inside: perceptron, bottleneck (low_rank), channels, attention."""
     normalizer: NormalizerKind = "per_dimension"
     """How teachers' features are normalised before any loss; phi_s also rotates them so that all
     dimensions vary alike."""

@@ -6,12 +6,15 @@ import torch
 
 from polyspace.metrics import alignment
 from polyspace.metrics.alignment import Alignment
-from polyspace.models.converters import CLOSED_FORM, Translator
+from polyspace.models.converters import ConverterKind, Translator
 from polyspace.models.normalizers import origin
 from polyspace.train import fit
 from polyspace.train.batches import Division, in_order
 from polyspace.train.fusion_workload import Rows
 from polyspace.train.sources import StoredClips
+
+BASELINES: tuple[ConverterKind, ...] = ("mean", "procrustes", "ridge")
+"""Closed-form kinds that stand beside every trained converter."""
 
 
 @torch.no_grad()
@@ -30,13 +33,13 @@ def quality(
     moments = fit.moments(translator, teacher, train, division)
     spec = translator[teacher].spec
     said: dict[str, Alignment] = {}
-    for kind in CLOSED_FORM:
-        solved = Translator(
-            translator.student_name, {teacher: spec.model_copy(update={"kind": kind})}
-        ).to(translator.student.mean.device)
+    for kind in BASELINES:
+        simple = spec.model_copy(update={"kind": kind})
+        solved = Translator(translator.student_name, {teacher: simple})
+        solved = solved.to(translator.student.mean.device)
         solved.student = translator.student
         solved[teacher].teacher = translator[teacher].teacher
-        solved[teacher].map.start_at(moments.solve(kind))
+        solved[teacher].map.start_at(moments.solve(simple))
         said[kind] = _measure(solved, teacher, test, rows)
     return {**said, spec.kind: _measure(translator, teacher, test, rows)}
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from polyspace.models.converters import ResidualMap
+from polyspace.models.maps import ResidualMap
 from polyspace.precision import COMPUTE_TYPES, resolve
 
 CPU = torch.device("cpu")

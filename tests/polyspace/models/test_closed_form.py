@@ -116,6 +116,55 @@ def test_procrustes_is_no_better_than_ridge_and_ridge_no_worse_than_the_mean():
     assert errors == sorted(errors)
 
 
+def test_least_squares_are_numpys():
+    x, y = inputs() + 2, inputs(wide=DIM, seed=1)
+    fit = closed_form.ols(moments(x, y))
+    ones = torch.ones(len(x), 1)
+    expected = torch.linalg.lstsq(torch.cat([x, ones], 1).double(), y.double()).solution
+    torch.testing.assert_close(fit.weight, expected[:-1], rtol=0, atol=1e-5)
+    torch.testing.assert_close(fit.bias, expected[-1], rtol=0, atol=1e-4)
+
+
+def test_least_squares_of_inputs_that_repeat_share_the_weight():
+    x = inputs(wide=1)
+    fit = closed_form.ols(moments(torch.cat([x, x], dim=1), 3 * x))
+    torch.testing.assert_close(fit.weight.float(), torch.full((2, 1), 1.5), rtol=0, atol=1e-4)
+
+
+def test_low_rank_finds_a_map_of_low_rank():
+    x = inputs() + 1
+    weight = torch.randn(WIDE, 2, generator=draw(2)) @ torch.randn(2, DIM, generator=draw(3))
+    found = moments(x, x @ weight + 1)
+    fit = closed_form.low_rank(found, found, rank=2)
+    torch.testing.assert_close(fit.weight.float(), weight, rtol=0, atol=5e-3)
+    assert int(torch.linalg.matrix_rank(fit.weight, rtol=1e-6)) == 2
+
+
+def test_low_rank_keeps_the_directions_that_predict_most():
+    x = torch.linalg.qr(inputs(wide=3) - inputs(wide=3).mean(0)).Q * 20
+    found = moments(x, x * torch.tensor([1.0, 5.0, 3.0]))
+    fit = closed_form.low_rank(found, found, rank=2)
+    expected = torch.tensor([[0.0, 0, 0], [0, 5, 0], [0, 0, 3]])
+    torch.testing.assert_close(fit.weight.float(), expected, rtol=0, atol=1e-2)
+
+
+def test_low_rank_of_full_rank_is_ridge():
+    found = moments(inputs(), inputs(wide=DIM, seed=1))
+    ridge = closed_form.ridge(found, found)
+    fit = closed_form.low_rank(found, found, rank=DIM)
+    torch.testing.assert_close(fit.weight, ridge.weight)
+
+
+@pytest.mark.parametrize(("wide", "dim"), [(5, 5), (6, 3), (3, 6)])
+def test_orthogonal_turns_and_keeps_sizes(wide, dim):
+    x = inputs(wide=wide)
+    x = torch.linalg.qr(x - x.mean(0)).Q * 20
+    turn = rotation(wide, dim) if wide >= dim else rotation(wide, dim).T
+    fit = closed_form.orthogonal(moments(x, 2.5 * x @ turn + 1))
+    torch.testing.assert_close(fit.weight.float(), turn, rtol=0, atol=1e-4)
+    torch.testing.assert_close(fit.bias.float(), torch.ones(dim), rtol=0, atol=1e-4)
+
+
 def test_the_squared_error_is_the_one_computed_directly():
     x, y = inputs() + 1, inputs(wide=DIM, seed=1)
     fit = Affine(

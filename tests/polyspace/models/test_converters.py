@@ -140,5 +140,7 @@ def test_an_unknown_teacher_is_named_beside_the_known_ones():
         translator().only(["flow", "depth"])
 
 
-def test_only_maps_are_trained():
+def test_only_maps_and_branches_are_trained():
     assert all(".map." in name for name, _ in translator().named_parameters())
+    attending = dict(translator(kind="perceiver").named_parameters())
+    assert all(".map." in name or ".branch." in name for name in attending)

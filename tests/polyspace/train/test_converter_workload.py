@@ -89,12 +89,36 @@ class TestConverterWorkload(WorkloadConformance):
         with pytest.raises(ConfigError, match=r"relational compares .* 3 or more, but .* 2: raise"):
             workload(train, losses=("relational=1",), batch=2)
 
+    def test_statistics_of_batches_need_whole_batches_of_two_clips_or_more(self, train):
+        plain = workload(train)
+        assert workload(train, kind="dsconv").steps == plain.steps - 1
+        with pytest.raises(ConfigError, match=r"dsconv takes statistics .* has 1: raise --batch"):
+            workload(train, kind="dsconv", batch=1)
+
     def test_views_are_of_their_clips_video(self, tmp_path):
         make_store(tmp_path, "train", clips=24, views=2)
         clips = StoredClips.find(tmp_path, dataset="toy", split="train", device=torch.device("cpu"))
         work = workload(clips)
         rows = work.division.fit[:4]
         assert work._read(rows).videos.tolist() == [row // 2 for row in rows]
+
+
+class TestConvolutionWorkload(WorkloadConformance):
+    """The kind with the most state: running statistics beside weights."""
+
+    bf16_tolerance = 0.1
+
+    @pytest.fixture
+    def fresh(self, train):
+        return lambda: workload(train, kind="dsconv", teachers=("look",))
+
+
+class TestPerceiverWorkload(WorkloadConformance):
+    """A kind that attends."""
+
+    @pytest.fixture
+    def fresh(self, train):
+        return lambda: workload(train, kind="perceiver", teachers=("look",))
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES_OF_ALL))

@@ -60,15 +60,32 @@ def test_the_checkpoint_says_what_it_was_made_of(trained, train):
     assert made["config"]["epochs"] == 2
 
 
-@pytest.mark.parametrize("kind", ["mean", "procrustes", "ridge"])
+@pytest.mark.parametrize("kind", ["mean", "procrustes", "ridge", "orthogonal", "ols", "low_rank"])
 def test_closed_form_kinds_have_epoch_zero_alone(
     features, converter_settings, tmp_path, kind, finish
 ):
     path = finish(train_converter.run(converter_settings(features, tmp_path, kind=kind)))
     assert sorted(p.name for p in tmp_path.glob("*.pt")) == ["converters.pt", "converters_ep0.pt"]
     scores = checkpoint.load(path, "converters")["scores"]
-    low, high = {"mean": (-0.2, 0.05), "procrustes": (0.5, 1), "ridge": (0.9999, 1)}[kind]
+    exact = (0.9999, 1)
+    low, high = {"mean": (-0.2, 0.05), "procrustes": (0.5, 1), "orthogonal": (0.4, 1)}.get(
+        kind, exact
+    )
     assert low <= scores["flow"] <= high
+
+
+@pytest.mark.parametrize(
+    "kind", ["linear", "dsconv", "perceiver", "token_learner", "temporal_transformer"]
+)
+def test_every_trained_kind_starts_at_ridge_and_keeps_what_is_no_worse(
+    features, converter_settings, tmp_path, finish, kind
+):
+    config = converter_settings(features, tmp_path, kind=kind, epochs=1)
+    content = checkpoint.load(finish(train_converter.run(config)), "converters")
+    first = checkpoint.load(tmp_path / "converters_ep0.pt", "converters")["scores"]
+    assert first["r2/flow"] > 0.9999
+    assert all(content["scores"][name] >= first[f"r2/{name}"] for name in content["scores"])
+    assert Translator.from_record(content).specs["look"].kind == kind
 
 
 def test_a_trained_kind_is_never_worse_than_ridge_on_the_hold_out(
