@@ -1,104 +1,129 @@
-"""Decoding ahead in spawned processes, while something else works on what is decoded."""
+"""Decoding ahead in contained processes, while something else works on what is decoded."""
 
+import os
+import signal
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Generator, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
-from polyspace.data import workers
+from polyspace.data import parcels, workers
 from polyspace.data.clips import DecodedClip, Request
 from polyspace.data.decode import decode
+from polyspace.data.parcels import Parcel
+from polyspace.data.workers import Containment, Pool, WorkerDiedError
 from polyspace.errors import VideoError
 
 Decoded = DecodedClip | VideoError
 """A clip, or why there is none."""
 
-
-def decode_all(
-    root: Path, requests: Iterable[Request], *, processes: int, ahead: int
-) -> Generator[Decoded]:
-    """Decode files in their order.
-
-    A worker process that dies (a decoder that crashes, or that was killed for its memory) costs at
-    most the clip that killed it.
-
-    Args:
-        root: Folder of the data set.
-        requests: What to decode; taken only as far as needed.
-        processes: How many work at a time; with 0 each file is decoded when it is asked for.
-        ahead: How many clips may wait decoded, which bounds memory.
-    """
-    if not processes:
-        yield from (attempt(root, request) for request in requests)
-        return
-    todo = iter(requests)
-    waiting: deque[_Job] = deque()
-    while True:
-        with workers.pool(processes) as executor:
-            yield from _until_broken(executor, root, todo, waiting, ahead)
-        if not waiting:
-            return
-        # A dead worker takes all that is in flight with it: whose fault it was shows when each
-        # is tried again by itself.
-        while waiting:
-            yield _alone(root, waiting.popleft().request)
-
-
-def attempt(root: Path, request: Request) -> Decoded:
-    """Decode one file; give the error rather than raise it."""
-    try:
-        return decode(root, request)
-    except VideoError as error:
-        return error
+_numbers = count()
 
 
 @dataclass(frozen=True)
 class _Job:
+    """A file that is being decoded, or waits for it."""
+
     request: Request
-    future: Future[Decoded]
+    name: str
+    """Of the block of shared memory that its frames will come in."""
+    future: Future[Parcel | VideoError]
 
 
-def _until_broken(
-    executor: ProcessPoolExecutor,
+def decode_all(
     root: Path,
-    todo: Iterator[Request],
-    waiting: deque[_Job],
+    requests: Iterable[Request],
+    *,
+    processes: int,
     ahead: int,
+    containment: Containment | None = None,
 ) -> Generator[Decoded]:
-    """Decode until all is done or a worker dies, which leaves its jobs in `waiting`."""
+    """Decode files in their order, each in a process that it can't leave and may not fill.
+
+    A file that kills its process, fills its memory or doesn't come to an end costs its own clip.
+
+    Args:
+        root: Folder of the data set.
+        requests: What to decode; taken only as far as needed.
+        processes: How many work at a time; 0: one, and only when its clip is asked for.
+        ahead: How many clips may wait decoded, which bounds memory.
+        containment: What each file may take.
+
+    Raises:
+        ConfigError: Shared memory is too small for a clip.
+    """
+    limits = containment or Containment()
+    waiting: deque[_Job] = deque()
     try:
-        for request in todo:
-            waiting.append(_Job(request, _submit(executor, root, request)))
-            if len(waiting) > ahead:
-                yield _finish_oldest(waiting)
-        while waiting:
-            yield _finish_oldest(waiting)
-    except BrokenProcessPool:
-        return
+        with workers.pool(max(processes, 1), limits) as pool:
+            for request in requests:
+                waiting.append(_submit(pool, root, request))
+                if len(waiting) > (ahead if processes else 0):
+                    yield _finish_oldest(waiting, pool, root, limits)
+            while waiting:
+                yield _finish_oldest(waiting, pool, root, limits)
+    finally:
+        # Nobody is left who could still make one.
+        for job in waiting:
+            parcels.discard(job.name)
 
 
-def _finish_oldest(waiting: deque[_Job]) -> Decoded:
-    decoded = waiting[0].future.result()
+def attempt(root: Path, request: Request, name: str) -> Parcel | VideoError:
+    """Decode one file, within a process of the pool; give the error rather than raise it."""
+    try:
+        return parcels.pack(decode(root, request), name)
+    except VideoError as error:
+        return error
+    except MemoryError:
+        return VideoError(f"{request.path}: takes more memory than a decoder is given", "memory")
+
+
+def _submit(pool: Pool, root: Path, request: Request) -> _Job:
+    name = f"polyspace-{os.getpid()}-{next(_numbers)}"
+    return _Job(request, name, pool.submit(attempt, root, request, name))
+
+
+def _finish_oldest(
+    waiting: deque[_Job], pool: Pool, root: Path, containment: Containment
+) -> Decoded:
+    """Wait for a file; one whose process died is tried once more: somebody may have killed it."""
+    try:
+        decoded = _result(waiting[0], containment)
+    except WorkerDiedError:
+        waiting[0] = _submit(pool, root, waiting[0].request)
+        decoded = _second_result(waiting[0], containment)
     waiting.popleft()
     return decoded
 
 
-def _submit(executor: ProcessPoolExecutor, root: Path, request: Request) -> Future[Decoded]:
-    """Hand in a job; a pool that is broken already answers as one that breaks over it."""
+def _second_result(job: _Job, containment: Containment) -> Decoded:
     try:
-        return workers.submit(executor, attempt, root, request)
-    except BrokenProcessPool as error:
-        broken: Future[Decoded] = Future()
-        broken.set_exception(error)
-        return broken
+        return _result(job, containment)
+    except WorkerDiedError as error:
+        if error.exitcode == -signal.SIGXCPU:
+            return _too_long(job, containment)
+        return VideoError(f"{job.request.path}: killed the process that decoded it", "crash")
 
 
-def _alone(root: Path, request: Request) -> Decoded:
-    """Decode one file in a process of its own."""
-    with workers.pool(1) as executor:
-        try:
-            return workers.submit(executor, attempt, root, request).result()
-        except BrokenProcessPool:
-            return VideoError(f"{request.path}: killed the process that decoded it", "crash")
+def _result(job: _Job, containment: Containment) -> Decoded:
+    """Take what came of a file.
+
+    Raises:
+        WorkerDiedError: Its process died.
+    """
+    try:
+        result = job.future.result()
+    except TimeoutError:
+        parcels.discard(job.name)
+        return _too_long(job, containment)
+    except WorkerDiedError:
+        parcels.discard(job.name)
+        raise
+    return parcels.unpack(result) if isinstance(result, Parcel) else result
+
+
+def _too_long(job: _Job, containment: Containment) -> VideoError:
+    took = f"took its decoder longer than {containment.seconds:g} s"
+    return VideoError(f"{job.request.path}: {took}", "time-out")

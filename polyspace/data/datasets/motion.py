@@ -14,7 +14,7 @@ Written under the root::
 import json
 from collections import Counter
 from collections.abc import Generator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -122,15 +122,15 @@ def render(
 
 
 def _submit(
-    executor: ProcessPoolExecutor, root: Path, entries: Sequence[_Entry], settings: MotionSettings
+    executor: workers.Pool, root: Path, entries: Sequence[_Entry], settings: MotionSettings
 ) -> Future[int]:
     """Have all clips of one picture rendered, so that it is read once."""
-    return workers.submit(
-        executor,
+    takes = [Take(entry.path, entry.camera) for entry in entries]
+    return executor.submit(
         film,
         root,
         entries[0].picture,
-        [Take(entry.path, entry.camera) for entry in entries],
+        takes,
         frames=settings.frames,
         width=settings.width,
         height=settings.height,

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from polyspace import console
-from polyspace.data import estimate, featurize, prefetch
+from polyspace.data import estimate, featurize, pipeline
 from polyspace.data.decode import decode
 from polyspace.data.encode import Setup, encode, feed
 from polyspace.data.featurize import FeaturizeConfig
+from polyspace.data.prefetch import decode_all
 from polyspace.errors import ConfigError, DatasetError, PolySpaceError, StoreError, WeightsError
 from polyspace.models.backbones import registry
 from polyspace.precision import resolve
@@ -38,14 +39,18 @@ def mixed(tmp_path_factory):
 
 @pytest.fixture
 def decoded(monkeypatch):
-    """Record what is decoded in this process, as (path, frames, motion steps)."""
+    """Record what is decoded, as (path, frames, motion steps)."""
     calls = []
 
-    def record(root, request):
-        calls.append((request.path, request.wanted, request.motion_steps))
-        return decode(root, request)
+    def record(root, requests, **settings):
+        def noted():
+            for request in requests:
+                calls.append((request.path, request.wanted, request.motion_steps))
+                yield request
 
-    monkeypatch.setattr(prefetch, "decode", record)
+        return decode_all(root, noted(), **settings)
+
+    monkeypatch.setattr(pipeline, "decode_all", record)
     return calls
 
 

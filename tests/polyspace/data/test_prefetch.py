@@ -1,23 +1,45 @@
 import os
 import signal
+import time
 from dataclasses import dataclass
 from multiprocessing import active_children
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from polyspace.data import parcels
 from polyspace.data.clips import DecodedClip, Request
+from polyspace.data.decode import decode
 from polyspace.data.prefetch import decode_all
-from polyspace.errors import VideoError
+from polyspace.data.workers import Containment
+from polyspace.errors import ConfigError, VideoError
 from tests.support.clips import ask
 from tests.support.videos import numbered, numbers, write_video
 
 
 @dataclass(frozen=True)
 class Deadly(Request):
-    """A file that kills its decoder: unpickling the request ends the worker."""
+    """A file that kills its decoder: unpickling the request ends the process."""
 
     def __reduce__(self):
         return os._exit, (1,)
+
+
+@dataclass(frozen=True)
+class Endless(Request):
+    """A file that its decoder never gets done with."""
+
+    def __reduce__(self):
+        return time.sleep, (60,)
+
+
+@dataclass(frozen=True)
+class Spinning(Request):
+    """A file that its decoder computes for ever at."""
+
+    def __reduce__(self):
+        return exec, ("while True: pass",)
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +115,78 @@ def test_stopping_early_ends_the_workers(root):
     results.close()
 
     assert set(active_children()) <= before
+
+
+def blocks():
+    return {file.name for file in Path("/dev/shm").glob(f"polyspace-{os.getpid()}-*")}
+
+
+def test_a_file_that_takes_too_long_costs_its_own_clip(root):
+    asked = requests(*range(4))
+    asked[1] = Endless("1", "1.mp4", (2,))
+    short = Containment(seconds=0.5)
+
+    results = list(decode_all(root, asked, processes=2, ahead=3, containment=short))
+
+    assert last_frames(results) == [9, "1.mp4: took its decoder longer than 0.5 s", 11, 12]
+    assert isinstance(results[1], VideoError)
+    assert results[1].reason == "time-out"
+
+
+def test_a_file_that_fills_its_memory_costs_its_own_clip(tmp_path):
+    frames = numbered(40, width=640, height=480)
+    write_video(tmp_path / "large.mp4", frames)
+    write_video(tmp_path / "small.mp4", numbered(10))
+    asked = [ask("large.mp4", 40), ask("small.mp4", 2)]
+    narrow = Containment(memory_bytes=frames.nbytes)
+
+    large, small = decode_all(tmp_path, asked, processes=1, ahead=1, containment=narrow)
+
+    assert isinstance(large, VideoError)
+    assert large.reason == "memory"
+    assert last_frames([small]) == [9]
+
+
+def test_a_file_that_never_stops_computing_is_stopped_by_the_system(root):
+    asked = requests(0)
+    asked.append(Spinning("1", "1.mp4", (2,)))
+    short = Containment(seconds=60.0, cpu_seconds=0)
+
+    results = list(decode_all(root, asked, processes=1, ahead=1, containment=short))
+
+    assert isinstance(results[1], VideoError)
+    assert results[1].reason == "time-out"
+
+
+def test_no_block_of_shared_memory_is_left(root):
+    asked = [*requests(*range(4)), Deadly("2", "2.mp4", (2,))]
+    list(decode_all(root, asked, processes=2, ahead=3))
+    assert not blocks()
+
+    results = decode_all(root, requests(*range(6)), processes=2, ahead=4)
+    next(results)
+    results.close()
+    assert not blocks()
+
+
+def test_shared_memory_that_is_too_small_is_said_with_the_remedy(root, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    clip = decode(root, requests(0)[0])
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(ConfigError, match=r"/dev/shm has \d+ MB free, .* --shm-size"):
+        parcels.pack(clip, "polyspace-test")
+    assert not Path("/dev/shm/polyspace-test").exists()
+
+
+def test_what_is_packed_comes_out_again(root):
+    clip = decode(root, requests(3)[0])
+    nothing = decode(root, ask("3.mp4", motion_steps=2))
+
+    for sent in (clip, nothing):
+        found = parcels.unpack(parcels.pack(sent, "polyspace-test"))
+        assert np.array_equal(found.frames, sent.frames)
+        assert found.frames.shape == sent.frames.shape
+        assert np.array_equal(found.seconds, sent.seconds)
+    parcels.discard("polyspace-test")

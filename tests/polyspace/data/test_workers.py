@@ -12,7 +12,7 @@ from polyspace.data import workers
 
 print("imported", flush=True)
 with workers.pool(1) as executor:
-    print(workers.submit(executor, os.getpid).result(), flush=True)
+    print(executor.submit(os.getpid).result(), flush=True)
     time.sleep(60)
 """
 
@@ -65,4 +65,4 @@ def test_workers_end_when_their_parent_is_killed(tmp_path, pytestconfig):
 
 def test_work_is_done_in_another_process():
     with workers.pool(1) as executor:
-        assert workers.submit(executor, os.getpid).result() != os.getpid()
+        assert executor.submit(os.getpid).result() != os.getpid()
