@@ -65,7 +65,7 @@ def identity(record: Mapping[str, Any], config: Config, device: torch.device) ->
         if name not in KeepSettings.model_fields and not isinstance(getattr(config, name), Path)
     }
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return {**record, "config": deciding, "device": name, "torch": torch.__version__}
+    return {**record, "config": deciding, "device": name, "torch": str(torch.__version__)}
 
 
 @runtime_checkable

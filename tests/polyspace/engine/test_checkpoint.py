@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from polyspace.engine import checkpoint
-from polyspace.errors import CheckpointError
+from polyspace.errors import CheckpointError, DivergedError
 
 WEIGHT = torch.arange(6.0).reshape(2, 3)
 CONTENT = {
@@ -121,3 +121,26 @@ class _Harm:
 
     def __reduce__(self):
         return (setattr, (_Harm, "done", True))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_never_published(path, bad):
+    spoiled = {"state": {"weight": WEIGHT, "bias": [torch.tensor([0.0, bad])]}}
+    with pytest.raises(DivergedError, match=r"state\.bias\[0\] has values that are not finite"):
+        checkpoint.save(path, "fusion", spoiled)
+    assert torch.equal(checkpoint.load(path, "fusion")["state"]["weight"], WEIGHT)
+
+
+def test_a_checkpoint_of_a_newer_version_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "FORMAT", 2)
+    path = checkpoint.save(tmp_path / "new.pt", "fusion", CONTENT)
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match=r"has format 2, this PolySpace reads up to 1") as no:
+        checkpoint.load(path, "fusion")
+    assert "\n" not in str(no.value)
+
+
+def test_a_removed_checkpoint_leaves_nothing(path):
+    checkpoint.remove(path)
+    checkpoint.remove(path)
+    assert not list(path.parent.iterdir())
