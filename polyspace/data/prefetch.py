@@ -85,45 +85,33 @@ def _submit(pool: Pool, root: Path, request: Request) -> _Job:
     return _Job(request, name, pool.submit(attempt, root, request, name))
 
 
-def _finish_oldest(
-    waiting: deque[_Job], pool: Pool, root: Path, containment: Containment
-) -> Decoded:
+def _finish_oldest(waiting: deque[_Job], pool: Pool, root: Path, limits: Containment) -> Decoded:
     """Wait for a file; one whose process died is tried once more: somebody may have killed it."""
     try:
-        decoded = _result(waiting[0], containment)
+        decoded = _result(waiting[0], limits)
     except WorkerDiedError:
-        waiting[0] = _submit(pool, root, waiting[0].request)
-        decoded = _second_result(waiting[0], containment)
+        request = waiting[0].request
+        waiting[0] = _submit(pool, root, request)
+        try:
+            decoded = _result(waiting[0], limits)
+        except WorkerDiedError:
+            decoded = VideoError(f"{request.path}: killed the process that decoded it", "crash")
     waiting.popleft()
     return decoded
 
 
-def _second_result(job: _Job, containment: Containment) -> Decoded:
-    try:
-        return _result(job, containment)
-    except WorkerDiedError as error:
-        if error.exitcode == -signal.SIGXCPU:
-            return _too_long(job, containment)
-        return VideoError(f"{job.request.path}: killed the process that decoded it", "crash")
-
-
-def _result(job: _Job, containment: Containment) -> Decoded:
+def _result(job: _Job, limits: Containment) -> Decoded:
     """Take what came of a file.
 
     Raises:
-        WorkerDiedError: Its process died.
+        WorkerDiedError: Its process died, and not because its time was up.
     """
     try:
         result = job.future.result()
-    except TimeoutError:
+    except (TimeoutError, WorkerDiedError) as error:
         parcels.discard(job.name)
-        return _too_long(job, containment)
-    except WorkerDiedError:
-        parcels.discard(job.name)
+        if isinstance(error, TimeoutError) or error.exitcode == -signal.SIGXCPU:
+            words = f"took its decoder longer than {limits.seconds:g} s"
+            return VideoError(f"{job.request.path}: {words}", "time-out")
         raise
     return parcels.unpack(result) if isinstance(result, Parcel) else result
-
-
-def _too_long(job: _Job, containment: Containment) -> VideoError:
-    took = f"took its decoder longer than {containment.seconds:g} s"
-    return VideoError(f"{job.request.path}: {took}", "time-out")

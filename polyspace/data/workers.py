@@ -198,6 +198,7 @@ def _confine(containment: Containment) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     most = _address_space_bytes() + containment.memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    _allow_more_cpu(containment)
 
 
 def _allow_more_cpu(containment: Containment) -> None:
