@@ -24,6 +24,10 @@ class Scale:
     """Work items of the store whose system calls are recorded."""
     worker_kills: int
     """Kills of extractions that share a store."""
+    train_kills: int
+    train_steps: int
+    """Of the training that is killed."""
+    save_kills: int
 
 
 FULL = Scale(
@@ -38,6 +42,9 @@ FULL = Scale(
     offsets=50,
     items=12,
     worker_kills=100,
+    train_kills=30,
+    train_steps=3_000,
+    save_kills=500,
 )
 QUICK = Scale(
     kills=10,
@@ -51,6 +58,9 @@ QUICK = Scale(
     offsets=6,
     items=2,
     worker_kills=3,
+    train_kills=4,
+    train_steps=150,
+    save_kills=20,
 )
 
 

@@ -1,4 +1,4 @@
-"""The torture run: every promise of the feature store at full scale, as a Markdown table."""
+"""The torture run: every promise of store and training at full scale, as a Markdown table."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from polyspace import console
 from polyspace.config import Config
-from tests.torture import damage, durability, full_disk, kills, sharing, workers
+from tests.torture import damage, durability, full_disk, kills, resume, saving, sharing, workers
 from tests.torture.outcome import FULL, QUICK, Outcome, Scale, table
 
 PROMISES: dict[str, Callable[[Scale, Path], Outcome]] = {
@@ -20,6 +20,8 @@ PROMISES: dict[str, Callable[[Scale, Path], Outcome]] = {
     "full_disk": full_disk.run,
     "durability": durability.run,
     "workers": workers.run,
+    "resume": resume.run,
+    "saving": saving.run,
 }
 
 
@@ -27,7 +29,7 @@ class TortureConfig(Config):
     """What is run, and where the table goes."""
 
     only: tuple[str, ...] = tuple(PROMISES)
-    """Of kills, damage, sharing, full_disk, durability and workers."""
+    """Of kills, damage, sharing, full_disk, durability, workers, resume and saving."""
     quick: bool = False
     """At the scale of the tests."""
     out: Path | None = None
@@ -42,7 +44,7 @@ def main(config: TortureConfig) -> None:
     for failure in failures:
         console.say(failure)
     if config.out:
-        config.out.write_text(_document(outcomes))
+        config.out.write_text(_document(outcomes, config.only))
     if failures:
         raise SystemExit(1)
 
@@ -54,13 +56,15 @@ def _torture(name: str, scale: Scale) -> Outcome:
         return PROMISES[name](scale, Path(folder))
 
 
-def _document(outcomes: Sequence[Outcome]) -> str:
+def _document(outcomes: Sequence[Outcome], only: Sequence[str]) -> str:
     """Write the table down, with all that it takes to read it."""
+    chosen = f"python -m tests.torture.run --only {' '.join(only)}"
+    command = "make torture" if set(only) == set(PROMISES) else chosen
     today, cores = datetime.now(UTC), os.cpu_count()
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "zarr", "numpy"))
-    return f"""# The feature store tortured, {today:%B %Y}
+    return f"""# Store and training tortured, {today:%B %Y}
 
-Command: `make torture`. Machine: {cores} shared {platform.machine()} cores, Linux
+Command: `{command}`. Machine: {cores} shared {platform.machine()} cores, Linux
 {platform.release()}, other work running beside it. Python {platform.python_version()}, {packages}.
 {today:%Y-%m-%d}, one run, {sum(outcome.seconds for outcome in outcomes):.0f} seconds.
 
@@ -70,8 +74,9 @@ The stores are small (46 clips in 12 work items, two backbones, float16 and int8
 few hundred bytes; those of the workers are made by the real command from real videos), because the
 promises are about files and moments, not about sizes. Writers are
 processes of their own, and die by SIGKILL, stand by SIGSTOP, or run into RLIMIT_FSIZE and a full
-tmpfs. An error counts as clear if it is one line and PolySpace's own. `tests/torture` holds the
-scripts; `make test` runs the same at a smaller scale.
+tmpfs. What is trained is a perceptron, by the loop and the files of the real commands. An error
+counts as clear if it is one line and PolySpace's own. `tests/torture` holds the scripts;
+`make test` runs the same at a smaller scale.
 """
 
 

@@ -16,6 +16,7 @@ from polyspace.errors import LeaseError, PolySpaceError
 from polyspace.store import storage
 from polyspace.store.lease import Leases
 from polyspace.store.writer import StoreWriter, WorkItem
+from tests.torture import learner
 from tests.torture.specimen import Specimen, blocks
 
 
@@ -39,6 +40,10 @@ class Job:
     """Largest file that the system lets it write."""
     contest: int = 0
     """Instead of writing: how many leases it tries to take, one every hundredth of a second."""
+    trains: int = 0
+    """Instead of writing: how many steps it trains."""
+    saves: bool = False
+    """Instead of writing: whether it saves one state of a run after the other."""
     gate: str = ""
     """A file that it waits for when it is ready to begin."""
 
@@ -49,7 +54,11 @@ def work(job: Job) -> int:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         _limit_files(job.file_bytes)
     try:
-        if job.contest:
+        if job.trains:
+            learner.say(learner.learn(Path(job.path), job.trains))
+        elif job.saves:
+            learner.say(learner.save(Path(job.path)))
+        elif job.contest:
             _contend(job)
         else:
             _extract(job)
