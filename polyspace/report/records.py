@@ -90,6 +90,9 @@ class Agreement(_Record):
     r2: float
     cosine: float
     centred_cosine: float
+    r2_own: float | None = None
+    """In the teacher's own space; records of 0.1.0 lack it."""
+    centred_cosine_own: float | None = None
 
 
 class Gate(_Record):

@@ -100,7 +100,8 @@ def translation(evaluation: Evaluation, pooled: Vectors) -> Section:
         _translation_table(evaluation),
         paragraph(
             "R² and centred cosine are about 0 for a converter that ignores the clip; the plain "
-            "cosine is not, because a teacher's mean alone can make it high.",
+            "cosine is not, because a teacher's mean alone can make it high. In the teacher's own "
+            "space, dimensions that vary much count more.",
             "quiet",
         ),
     )
@@ -242,11 +243,13 @@ def _translation_table(evaluation: Evaluation) -> Html:
             words.decimal(said.r2),
             words.decimal(said.cosine),
             words.decimal(said.centred_cosine),
+            "" if said.r2_own is None else words.decimal(said.r2_own),
         )
         for teacher, converters in evaluation.translation.items()
         for converter, said in converters.items()
     ]
-    return table(("teacher", "converter", "R²", "cosine", "centred cosine"), rows, text=2)
+    head = ("teacher", "converter", "R²", "cosine", "centred cosine", "R², own space")
+    return table(head, rows, text=2)
 
 
 def _shown(evaluation: Evaluation) -> str:

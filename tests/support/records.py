@@ -101,10 +101,10 @@ def evaluation(labels: ndarray, names: tuple[str, ...], random: np.random.Genera
         },
         "translation": {
             teacher: {
-                "mean": {"r2": -0.01, "cosine": 0.48, "centred_cosine": 0.0},
-                "procrustes": {"r2": 0.21, "cosine": 0.66, "centred_cosine": 0.5},
-                "ridge": {"r2": 0.39, "cosine": 0.74, "centred_cosine": 0.62},
-                "residual-mlp": {"r2": 0.47, "cosine": 0.79, "centred_cosine": 0.7},
+                "mean": {"r2": -0.01, "cosine": 0.48, "centred_cosine": 0.0, "r2_own": -0.02},
+                "procrustes": {"r2": 0.21, "cosine": 0.66, "centred_cosine": 0.5, "r2_own": 0.2},
+                "ridge": {"r2": 0.39, "cosine": 0.74, "centred_cosine": 0.62, "r2_own": 0.4},
+                "residual-mlp": {"r2": 0.47, "cosine": 0.79, "centred_cosine": 0.7, "r2_own": 0.5},
             }
             for teacher in TEACHERS
         },

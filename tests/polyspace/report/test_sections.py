@@ -58,7 +58,18 @@ def test_every_converter_of_every_teacher_is_a_row(tmp_path, evaluation):
     assert [(teacher, kind) for teacher, kind, *_ in rows] == [
         (teacher, kind) for teacher, kinds in record.translation.items() for kind in kinds
     ]
-    assert rows[0][2:] == ["\N{MINUS SIGN}0.010", "0.480", "0.000"]
+    assert rows[0][2:] == ["\N{MINUS SIGN}0.010", "0.480", "0.000", "\N{MINUS SIGN}0.020"]
+
+
+def test_agreement_that_was_measured_in_one_space_only_leaves_the_other_blank(tmp_path, evaluation):
+    record = evaluation()
+    kinds = {
+        "ridge": record.translation["motion_vectors"]["ridge"].model_copy(update={"r2_own": None})
+    }
+    record = record.model_copy(update={"translation": {"motion_vectors": kinds}})
+    vectors = records.read_vectors(tmp_path / "vectors.npz", record.teachers)
+    (row,) = cells(sections.translation(record, vectors).html())[1:]
+    assert row[2:] == ["0.390", "0.740", "0.620", ""]
 
 
 def test_the_export_says_what_changed_and_what_was_allowed(tmp_path, evaluation):
