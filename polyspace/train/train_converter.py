@@ -147,9 +147,8 @@ def _prepare(
     translator = Translator(student, _specs(clips, student, config)).to(device)
     rows = clips.rows((student, *config.teachers))
     division = divide(clips, rows, share=config.hold_out, seed=config.seed)
-    with torch.no_grad():
-        fit.start(translator, clips, division, shrinkage=config.shrinkage)
-    return ConverterWorkload(
+    # Made first, because it refuses batches that are too small before anything is read.
+    workload = ConverterWorkload(
         translator,
         clips,
         division,
@@ -157,6 +156,9 @@ def _prepare(
         batch=config.batch,
         seed=config.seed,
     )
+    with torch.no_grad():
+        fit.start(translator, clips, division, shrinkage=config.shrinkage)
+    return workload
 
 
 def _specs(clips: StoredClips, student: str, config: ConverterConfig) -> dict[str, ConverterSpec]:
