@@ -5,6 +5,7 @@ that a data set needs, and within limits. Damage is refused rather than conceale
 paints over a lost slice would hand out plausible features of something else.
 """
 
+import os
 import stat
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 
 import av
 from av.container import InputContainer
+from av.error import ArgumentError, FileNotFoundError, InvalidDataError, PermissionError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -26,14 +28,25 @@ OPEN_OPTIONS: Mapping[str, str] = {
 }
 
 
+HANDLES = Path("/proc/self/fd")
+"""Where Linux names the files that a process has open."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """Where reading of one file gives up."""
 
+    size_bytes: int = 4 * 2**30
+    """Of the file."""
     pixels: int = 2**24
     """Of one picture; the decoder itself refuses more."""
     frames: int = 20_000
     seconds: float = 900.0
+
+    def check_bytes(self, size: int) -> None:
+        """Refuse a larger file."""
+        if size > self.size_bytes:
+            raise VideoError(f"has {size} bytes, more than {self.size_bytes}", "limit")
 
     def check_frames(self, count: int) -> None:
         """Refuse more frames than that."""
@@ -59,16 +72,18 @@ def locate(root: Path, path: str) -> Path:
     Raises:
         VideoError: It is absolute, outside, missing, empty, or not a plain file.
     """
-    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "://" in path:
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or ".." in parts.parts or "://" in path or not path.isprintable():
         raise VideoError("is not a path relative to the data set's root", "path")
     home = root.resolve()
-    file = (home / path).resolve()
+    try:
+        file = (home / path).resolve()
+        found = file.stat()
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        why = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
+        raise VideoError(f"can't be read: {why}", "missing") from error
     if not file.is_relative_to(home):
         raise VideoError(f"links to {file}, outside of the data set's root", "path")
-    try:
-        found = file.stat()
-    except OSError as error:
-        raise VideoError(f"can't be read: {error.strerror}", "missing") from error
     if not stat.S_ISREG(found.st_mode):
         raise VideoError("is not a plain file", "path")
     if not found.st_size:
@@ -86,9 +101,11 @@ def open_video(
         file: As `locate` gives it.
         limits: What the decoder itself is told to refuse.
         codec_options: FFmpeg's options for the decoder.
+
+    Raises:
+        VideoError: It isn't that file any more, is too large, of another format, or has no video.
     """
-    guard: Any = [{"max_pixels": str(limits.pixels)}]  # PyAV's stub says list[str]
-    with av.open(str(file), options=dict(OPEN_OPTIONS), stream_options=guard) as container:
+    with _held(file, limits) as name, _container(name, limits) as container:
         stream = _moving_pictures(container)
         limits.check_size(stream.width, stream.height)
         codec = stream.codec_context
@@ -103,10 +120,47 @@ def open_video(
         yield container, stream
 
 
+@contextmanager
+def _held(file: Path, limits: Limits) -> Generator[str]:
+    """Open the file that was located, and give a name that can't lead to another one.
+
+    Between the look at a path and its use somebody may put a link in its place.
+    """
+    try:
+        # A pipe that took the file's place would keep a plain open waiting.
+        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise VideoError(f"can't be read: {error.strerror}", "missing") from error
+    try:
+        limits.check_bytes(os.fstat(handle).st_size)
+        name = HANDLES / str(handle)
+        if not HANDLES.is_dir():
+            yield str(file)
+        elif os.readlink(name) != str(file):
+            raise VideoError("was put elsewhere while it was opened", "path")
+        else:
+            yield str(name)
+    finally:
+        os.close(handle)
+
+
+def _container(name: str, limits: Limits) -> InputContainer:
+    """Open what FFmpeg takes for a container of an accepted format."""
+    guard: Any = [{"max_pixels": str(limits.pixels)}]  # PyAV's stub says list[str]
+    try:
+        return av.open(name, options=dict(OPEN_OPTIONS), stream_options=guard)
+    except (InvalidDataError, ArgumentError, FileNotFoundError, PermissionError) as error:
+        accepted = OPEN_OPTIONS["format_whitelist"].replace(",", ", ")
+        raise VideoError(
+            f"is damaged at its head, or of no format that is accepted ({accepted})", "format"
+        ) from error
+
+
 def _moving_pictures(container: InputContainer) -> VideoStream:
     """Give the first video stream that isn't cover art."""
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             return stream
-    kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-    raise VideoError(f"has no video stream (found {kinds})", "no-video")
+    kinds = {"picture" if s.type == "video" else s.type for s in container.streams}
+    found = ", ".join(sorted(kinds)) or "nothing"
+    raise VideoError(f"has no video stream (found {found})", "no-video")
