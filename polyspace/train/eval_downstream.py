@@ -17,8 +17,9 @@ from polyspace.engine import checkpoint
 from polyspace.errors import ConfigError
 from polyspace.files import write_atomically
 from polyspace.metrics import classification
-from polyspace.models.fusion import Distilled, FusionSpec
+from polyspace.models.fusion import Distilled, Fusion, FusionSpec
 from polyspace.models.normalizers import Standardizer
+from polyspace.precision import Precision
 from polyspace.train import fit, provenance
 from polyspace.train.batches import divide
 from polyspace.train.fusion_training import FusionSettings, best_of, make
@@ -52,6 +53,10 @@ class EvalDownstreamConfig(SourceSettings):
     """Clips at a time."""
     epochs: Annotated[int, Field(ge=1)] = 30
     """Passes over the train split, for --student_only."""
+    use_amp: bool = False
+    """Compute in float16, whatever was trained in."""
+    use_bf16: bool = False
+    """Compute in bfloat16, whatever was trained in."""
     device: precision.DeviceName = "auto"
     """Where to compute."""
     seed: int = 0
@@ -67,21 +72,27 @@ def run(config: EvalDownstreamConfig) -> Generator[Advance, None, Path]:
         ConfigError: Neither a fusion with its converters nor --student_only was given, or both.
         StoreError: There are no such features, or of other weights than were trained on.
         LabelError: A label lies outside the classes.
+        PrecisionError: The device can't compute in the type asked for.
     """
     if config.student_only == (config.fusion is not None and config.converters is not None):
         raise ConfigError(
             "what shall be scored? give both --converters and --fusion, or --student_only alone"
         )
     device = precision.device_named(config.device)
+    compute = precision.choose(use_amp=config.use_amp, use_bf16=config.use_bf16)
+    types = precision.resolve(compute, device)
+    types.settle(device)
     scratch = config.save_dir / "features"
     clips = yield from open_clips(config, split=config.split, device=device, scratch=scratch)
     answer_fp16(config, clips)
     rows = clips.rows((config.student,))
     if config.student_only:
         train = yield from open_clips(config, split="train", device=device, scratch=scratch)
-        said = _student_alone(config, train, clips, rows)
+        head, inputs = _student_alone(config, train, clips, types)
     else:
-        said = _fused(config, clips, rows)
+        head, inputs = _fused(config, clips)
+    with types.autocast(device):
+        said = predict(head, inputs, rows, batch=config.batch)
     return _write(config, clips, rows, said)
 
 
@@ -100,8 +111,10 @@ def main(config: EvalDownstreamConfig) -> None:
     console.say(f"wrote {path}")
 
 
-def _fused(config: EvalDownstreamConfig, clips: StoredClips, rows: Rows) -> Predictions:
-    """Answer with the trained fusion."""
+def _fused(
+    config: EvalDownstreamConfig, clips: StoredClips
+) -> tuple[Fusion, Callable[[Rows], Inputs]]:
+    """Give the trained fusion, and what it takes of these clips."""
     assert config.converters is not None
     assert config.fusion is not None
     converters = checkpoint.load(config.converters, "converters")
@@ -115,14 +128,13 @@ def _fused(config: EvalDownstreamConfig, clips: StoredClips, rows: Rows) -> Pred
     if config.classes not in (None, classes):
         raise ConfigError(f"{config.fusion} knows {classes} classes, not {config.classes}")
     class_names(clips, classes)
-    inputs = translated(clips, model.translator)
-    return predict(model.fusion, inputs, rows, batch=config.batch)
+    return model.fusion, translated(clips, model.translator)
 
 
 def _student_alone(
-    config: EvalDownstreamConfig, train: StoredClips, test: StoredClips, rows: Rows
-) -> Predictions:
-    """Answer with a classifier on the student's tokens, fitted on the train split."""
+    config: EvalDownstreamConfig, train: StoredClips, test: StoredClips, types: Precision
+) -> tuple[Fusion, Callable[[Rows], Inputs]]:
+    """Give a classifier on the student's tokens, fitted on the train split, and what it takes."""
     settings = FusionSettings(epochs=config.epochs, batch=config.batch, seed=config.seed)
     fitted = train.rows((config.student,))
     division = divide(train, fitted, share=settings.hold_out, seed=settings.seed)
@@ -134,12 +146,11 @@ def _student_alone(
         rank=settings.rank,
         dropout=settings.dropout,
     )
-    types = precision.resolve("fp32", train.device)
     with TemporaryDirectory() as folder:
         inputs = recall(_alone(config, train, standardizer), fitted, Path(folder))
         workload = make(spec, inputs, train, division, settings)
         head = best_of(workload, settings, types, train.device)
-    return predict(head, _alone(config, test, standardizer), rows, batch=config.batch)
+    return head, _alone(config, test, standardizer)
 
 
 def _alone(

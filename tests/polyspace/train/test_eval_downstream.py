@@ -1,0 +1,49 @@
+import json
+
+import pytest
+
+from polyspace.errors import ConfigError, PrecisionError
+from polyspace.train import eval_downstream
+from polyspace.train.eval_downstream import EvalDownstreamConfig
+
+
+@pytest.fixture
+def score(features, converters, fusion, tmp_path, finish):
+    def score_one(**changes):
+        settings = {
+            "dataset": "toy",
+            "root": features,
+            "student": "stu",
+            "use_cached_features": True,
+            "converters": converters,
+            "fusion": fusion,
+            "device": "cpu",
+            "save_dir": tmp_path,
+        }
+        config = EvalDownstreamConfig.model_validate(settings | changes)
+        return json.loads(finish(eval_downstream.run(config)).read_text())
+
+    return score_one
+
+
+@pytest.mark.parametrize("flag", ["use_amp", "use_bf16"])
+def test_what_was_trained_in_float32_is_evaluated_in_another_type(score, flag):
+    exact, rounded = score(), score(**{flag: True})
+    assert rounded["top1"] == pytest.approx(exact["top1"], abs=0.06)
+    assert (exact["config"][flag], rounded["config"][flag]) == (False, True)
+
+
+@pytest.mark.parametrize("flags", [{}, {"use_bf16": True}], ids=["fp32", "bf16"])
+def test_the_student_alone_learns_the_labels(score, flags):
+    alone = {"student_only": True, "fusion": None, "converters": None, "epochs": 5}
+    assert score(**alone, **flags)["top1"] > 0.9
+
+
+def test_two_types_at_once_are_refused(score):
+    with pytest.raises(PrecisionError, match=r"both --use-amp .* keep one"):
+        score(use_amp=True, use_bf16=True)
+
+
+def test_neither_a_fusion_nor_the_student_alone_is_refused(score):
+    with pytest.raises(ConfigError, match="what shall be scored"):
+        score(fusion=None)
