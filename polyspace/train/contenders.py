@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from polyspace.models.converters import Translator
 from polyspace.models.fusion import Fusion, FusionSpec
 from polyspace.models.grids import TokenShape
+from polyspace.models.normalizers import Normalizer, origin
 from polyspace.seeding import derive
 from polyspace.train.fusion_workload import Inputs, Rows, translated
 from polyspace.train.sources import StoredClips
@@ -104,7 +105,10 @@ def _mean_predictor(translator: Translator, spec: FusionSpec) -> Contender:
     def view(clips: StoredClips) -> Callable[[Rows], Inputs]:
         def inputs(rows: Rows) -> Inputs:
             base = _base(translator, clips, rows)
-            means = {name: _means(base, shape) for name, shape in spec.teachers.items()}
+            means = {
+                name: _means(translator[name].teacher, shape, len(rows))
+                for name, shape in spec.teachers.items()
+            }
             return Inputs(base, means)
 
         return inputs
@@ -174,8 +178,8 @@ def _base(translator: Translator, clips: StoredClips, rows: Rows) -> Tensor:
     return translator.student(clips.tokens(translator.student_name, rows))
 
 
-def _means(like: Tensor, shape: TokenShape) -> Tensor:
-    return like.new_zeros(len(like), shape.time, shape.space, shape.dim)
+def _means(teacher: Normalizer, shape: TokenShape, clips: int) -> Tensor:
+    return origin(teacher).expand(clips, shape.time, shape.space, -1).contiguous()
 
 
 def _without_teachers(spec: FusionSpec, base: TokenShape) -> FusionSpec:
