@@ -28,6 +28,8 @@ class Scale:
     train_steps: int
     """Of the training that is killed."""
     save_kills: int
+    mutations: int
+    """Videos that are changed at random."""
 
 
 FULL = Scale(
@@ -45,6 +47,7 @@ FULL = Scale(
     train_kills=30,
     train_steps=3_000,
     save_kills=500,
+    mutations=100_000,
 )
 QUICK = Scale(
     kills=10,
@@ -61,6 +64,7 @@ QUICK = Scale(
     train_kills=4,
     train_steps=150,
     save_kills=20,
+    mutations=400,
 )
 
 

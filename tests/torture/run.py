@@ -1,4 +1,4 @@
-"""The torture run: every promise of store and training at full scale, as a Markdown table."""
+"""The torture run: promises of store, training and decoding at full scale, as a Markdown table."""
 
 import os
 import platform
@@ -10,7 +10,17 @@ from pathlib import Path
 
 from polyspace import console
 from polyspace.config import Config
-from tests.torture import damage, durability, full_disk, kills, resume, saving, sharing, workers
+from tests.torture import (
+    damage,
+    durability,
+    full_disk,
+    kills,
+    resume,
+    saving,
+    sharing,
+    videos,
+    workers,
+)
 from tests.torture.outcome import FULL, QUICK, Outcome, Scale, table
 
 PROMISES: dict[str, Callable[[Scale, Path], Outcome]] = {
@@ -22,6 +32,7 @@ PROMISES: dict[str, Callable[[Scale, Path], Outcome]] = {
     "workers": workers.run,
     "resume": resume.run,
     "saving": saving.run,
+    "videos": videos.run,
 }
 
 
@@ -29,7 +40,8 @@ class TortureConfig(Config):
     """What is run, and where the table goes."""
 
     only: tuple[str, ...] = tuple(PROMISES)
-    """Of kills, damage, sharing, full_disk, durability, workers, resume and saving."""
+    """Of kills, damage, sharing, full_disk, durability, workers, resume, saving
+    and videos."""
     quick: bool = False
     """At the scale of the tests."""
     out: Path | None = None
