@@ -62,7 +62,7 @@ class FeaturizeConfig(Config):
     batch: Annotated[int, Field(ge=1)] = 2
     """Clips that a backbone sees at a time."""
     workers: Annotated[int, Field(ge=0)] = 2
-    """Processes that decode; with 0 decoding and encoding take turns."""
+    """Processes that decode; 0: one, which takes turns with the backbones."""
     segments: Annotated[int, Field(ge=1)] = 1
     """Equal parts of a clip that are looked at, each in a window of its own."""
     crops: Annotated[int, Field(ge=1)] = 1
