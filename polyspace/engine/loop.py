@@ -76,7 +76,7 @@ class Training(Generic[B, O]):
         steps = self.recipe.epochs * -(-self.workload.steps // self.recipe.accumulate)
         return min(steps, self.recipe.max_steps or steps)
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Generator[Step, None, None]:
         """Train from where the run is, one `Step` at a time; stopping is not asking for the next.
 
         The first step takes none: it scores the model as it came, so that training can be seen to

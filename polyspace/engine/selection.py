@@ -1,6 +1,7 @@
 """Keeping the best: which state of a model the hold-out liked most, and which files are kept."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from math import inf, isnan
 from pathlib import Path
@@ -74,14 +75,22 @@ def worth_keeping(scores: Mapping[int, tuple[float, ...]], best: int) -> set[int
     return kept if len(kept) > 1 else {*kept, *newest[:2]}
 
 
-def until_stale(steps: Iterator[S], bests: Iterable[Best], patience: int | None) -> Iterator[S]:
-    """Pass steps on until none of the bests has become better for that many epochs."""
+def until_stale(
+    steps: Generator[S, None, None], bests: Iterable[Best], patience: int | None
+) -> Iterator[S]:
+    """Pass steps on until none of the bests has become better for that many epochs.
+
+    However it ends, the steps are closed, so that the model holds its own weights again.
+    """
     kept = tuple(bests)
-    while not all(best.stale(patience) for best in kept):
-        try:
-            yield next(steps)
-        except StopIteration:
-            return
+    with closing(steps):
+        # Asked before the first step, too: a run may have been interrupted after its last.
+        while not all(best.stale(patience) for best in kept):
+            try:
+                step = next(steps)
+            except StopIteration:
+                return
+            yield step
 
 
 def prune(

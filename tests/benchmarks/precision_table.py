@@ -86,6 +86,7 @@ def _asked() -> Namespace:
     parser.add_argument("--out", help="the document that is written")
     parser.add_argument("--size", choices=list(SIZES), default="real")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--types", nargs="+", choices=list(FLAGS), default=list(FLAGS))
     parser.add_argument("--child", help="used by the script itself", default="")
     parser.add_argument("--folder", default="")
@@ -110,16 +111,37 @@ def _rows(folder: Path, asked: Namespace) -> Iterator[dict[str, Any]]:
     )
     for _ in train_converter.run(config):
         pass
-    for name in asked.types:
-        device = precision.device_named(asked.device)
-        try:
-            precision.resolve("fp32", device, tf32=FLAGS[name].get("use_tf32", False))
-        except PrecisionError:
-            continue
-        command = [sys.executable, "-m", "tests.benchmarks.precision_table", "--child", name]
-        command += ["--folder", str(folder), "--size", asked.size, "--device", asked.device]
-        subprocess.run(command, cwd=ROOT, check=True)
-        yield json.loads((folder / f"{name}.json").read_text())
+    names = [name for name in asked.types if _available(name, asked.device)]
+    rounds = [{name: _child(folder, name, asked) for name in names} for _ in range(asked.rounds)]
+    for name in names:
+        speeds = [found[name]["steps_per_second"] for found in rounds]
+        ratios = [found[name]["steps_per_second"] / _first(found) for found in rounds]
+        speed, ratio = statistics.median(speeds), statistics.median(ratios)
+        yield {
+            **rounds[-1][name],
+            "steps_per_second": speed,
+            "ratio": f"{ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+        }
+
+
+def _first(found: dict[str, Any]) -> float:
+    return next(iter(found.values()))["steps_per_second"]
+
+
+def _available(name: str, device: precision.DeviceName) -> bool:
+    try:
+        tf32 = FLAGS[name].get("use_tf32", False)
+        precision.resolve("fp32", precision.device_named(device), tf32=tf32)
+    except PrecisionError:
+        return False
+    return True
+
+
+def _child(folder: Path, name: str, asked: Namespace) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.benchmarks.precision_table", "--child", name]
+    command += ["--folder", str(folder), "--size", asked.size, "--device", asked.device]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return json.loads((folder / f"{name}.json").read_text())
 
 
 def _train(folder: Path, name: str, device: precision.DeviceName, size: Size) -> None:
@@ -204,13 +226,13 @@ def _document(rows: list[dict[str, Any]], asked: Namespace) -> str:
     what = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
     lines = [
         f"| {row['name']} | {row['steps_per_second']:.1f} "
-        f"| {row['steps_per_second'] / rows[0]['steps_per_second']:.2f} "
+        f"| {row['ratio']} "
         f"| {row['peak_bytes'] / 2**20:.0f} | {row['skipped']} of {row['steps']} "
         f"| {row['top1']:.3f} | {row['evaluated']:.1e} | {row['trained']:.1e} |"
         for row in rows
     ]
     head = (
-        "| compute | steps/s | to fp32 | peak MiB | steps skipped | test top-1 "
+        "| compute | steps/s | to the first | peak MiB | steps skipped | test top-1 "
         "| logits, evaluated in it | logits, trained and evaluated in it |"
     )
     trained = (
@@ -222,12 +244,14 @@ def _document(rows: list[dict[str, Any]], asked: Namespace) -> str:
     return f"""# Training in each compute type, {datetime.now(UTC):%B %Y}
 
 Command: `python -m tests.benchmarks.precision_table`. {device.type} ({what or platform.machine()}),
-threads: {torch.get_num_threads()}, torch {torch.__version__}; {datetime.now(UTC):%Y-%m-%d}, one
-run, other work beside it. {trained}
+threads: {torch.get_num_threads()}, torch {torch.__version__}; {datetime.now(UTC):%Y-%m-%d},
+{asked.rounds} rounds of all types, one after the other; other work beside them.
+{trained}
 
 {table}
 
-Steps are timed one by one without those that end an epoch; the median counts. Peak: on a GPU, what
+Steps are timed one by one without those that end an epoch; medians of steps and
+rounds; the ratio is taken within a round (smallest to largest). Peak: on a GPU, what
 torch allocated; on a CPU, the process's largest resident size above its size at the first step.
 Logits: largest difference on the test split from those of the float32 model in float32, whose
 largest is {rows[0]["largest"]:.1f}; "evaluated" takes the float32 model's weights, "trained" those

@@ -83,11 +83,13 @@ def test_steps_are_passed_on_until_all_are_stale():
                 offer(best, score, epoch=epoch)
             yield epoch
 
-    assert list(until_stale(steps(), bests, 2)) == [0, 1, 2, 3]
+    given = steps()
+    assert list(until_stale(given, bests, 2)) == [0, 1, 2, 3]
+    assert next(given, None) is None  # they are closed
 
 
 def test_without_a_number_all_steps_are_passed_on():
-    assert list(until_stale(iter(range(5)), [Best()], None)) == [0, 1, 2, 3, 4]
+    assert list(until_stale((k for k in range(5)), [Best()], None)) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,17 @@ def test_training_ends_early_where_nothing_becomes_better(stage, tmp_path, finis
     assert len(json.loads((path.parent / "curves.json").read_text())["epochs"]) < 15
 
 
+def test_what_an_early_end_leaves_is_the_best_averaged_weights(stage, tmp_path, finish):
+    path = finish(stage(tmp_path, epochs=30, early_stop=1, ema=0.9, lr=0.3))
+    kind = path.stem
+    kept = checkpoint.load(path, kind)
+    epochs = sorted(tmp_path.glob("*_ep*.pt"), key=lambda file: int(file.stem.split("_ep")[1]))
+    states = [checkpoint.load(file, kind)["state"] for file in epochs]
+    assert len(epochs) < 31
+    for name, value in kept["state"].items():
+        assert any(torch.equal(value, state[name]) for state in states), name
+
+
 def test_only_the_best_and_the_last_checkpoints_are_kept(stage, tmp_path, finish):
     path = finish(stage(tmp_path, epochs=5, keep_best=1))
     epochs = json.loads((path.parent / "curves.json").read_text())["epochs"]
