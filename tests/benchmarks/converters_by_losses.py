@@ -94,6 +94,9 @@ def parse(argv: list[str] | None = None) -> Namespace:
     parser.add_argument("--losses", nargs="+", default=MIXES, help="mixes, each in quotes")
     parser.add_argument("--normalizers", nargs="+", choices=normalizers, default=("per_dimension",))
     parser.add_argument("--space", choices=("normalised", "own"), default="normalised")
+    parser.add_argument(
+        "--beside", choices=CLOSED_FORM, help="a kind whose R² is taken off, clip by clip"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=10)
@@ -112,13 +115,17 @@ def table(asked: Namespace) -> str:
 def cell(kind: ConverterKind, normalizer: NormalizerKind, mix: str, asked: Namespace) -> Cell:
     """Train once a seed, and put together what came of it."""
     found = [explain(kind, normalizer, mix, seed, asked) for seed in range(asked.seeds)]
-    mean = np.mean([one.share for one in found], axis=0)
+    shares = [one.share for one in found]
+    if asked.beside:
+        others = [explain(asked.beside, normalizer, mix, s, asked) for s in range(asked.seeds)]
+        shares = [ours - other.share for ours, other in zip(shares, others, strict=True)]
+    mean = np.mean(shares, axis=0)
     test = StoredClips.find(asked.features, dataset=None, split="test", device=CPU)
     rows = test.rows((asked.student, asked.teacher))
     groups = tuple(test.groups[row] for row in rows)
     r2 = bootstrap(mean, groups, resamples=2000, random=np.random.default_rng(0))
-    of_seeds = [one.share.mean() for one in found]
-    return Cell(r2, float(np.std(of_seeds)), float(np.mean([one.seconds for one in found])))
+    spread = float(np.std([share.mean() for share in shares]))
+    return Cell(r2, spread, float(np.mean([one.seconds for one in found])))
 
 
 def explain(
@@ -184,11 +191,12 @@ def _line(kind: ConverterKind, normalizer: NormalizerKind, asked: Namespace) -> 
 
 def _head(asked: Namespace) -> list[str]:
     libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy"))
+    beside = f"beyond that of {asked.beside}, paired by clip and seed, " if asked.beside else ""
     columns = ["converter", SOLVED, *asked.losses, "seconds"]
     return [
-        f"R² of {asked.teacher} translated from {asked.student}, test split, in the teacher's "
-        f"{asked.space} space: mean of {asked.seeds} seeds [95 % over groups] ± deviation over "
-        f"seeds; seconds of fitting and training, one seed.",
+        f"R² {beside}of {asked.teacher} translated from {asked.student}, test split, in the "
+        f"teacher's {asked.space} space: mean of {asked.seeds} seeds [95 % over groups] ± deviation "
+        f"over seeds; seconds of fitting and training, one seed.",
         "",
         f"`python -m tests.benchmarks.converters_by_losses {' '.join(map(_quoted, sys.argv[1:]))}`",
         "",

@@ -44,3 +44,11 @@ def test_normalizers_are_rows_of_their_own(features):
     said = benchmark.table(asked(features, *more))
     assert "| ridge, none | 1.000 " in said
     assert "| ridge, pca_whitening | 1.000 " in said
+
+
+def test_a_kind_beside_itself_is_no_better(features):
+    options = asked(features, "--beside", "ridge")
+    found = benchmark.cell("ridge", "per_dimension", "l2=1", options)
+    assert (found.r2.value, found.r2.low, found.r2.high, found.spread) == (0, 0, 0, 0)
+    worse = benchmark.cell("mean", "per_dimension", "l2=1", options)
+    assert worse.r2.high < -0.8
