@@ -20,6 +20,7 @@ from polyspace.errors import ConfigError
 SHARED = Path("/dev/shm")
 """Where Linux keeps shared memory, whose size is often limited in containers."""
 
+
 @dataclass(frozen=True)
 class Parcel:
     """A clip whose frames have no pixels, and where these are."""

@@ -319,7 +319,12 @@ BAD = [
     Bad("missing", "a.mp4", lambda file: None, "can't be read: No such file"),
     Bad("folder", "a.mp4", lambda file: file.mkdir(), "is not a plain file"),
     Bad("pipe", "a.mp4", lambda file: os.mkfifo(file), "is not a plain file"),
-    Bad("text", "a.mp4", lambda file: file.write_text("no video " * 99), "no format that is accepted"),
+    Bad(
+        "text",
+        "a.mp4",
+        lambda file: file.write_text("no video " * 99),
+        "no format that is accepted",
+    ),
     Bad("sound", "a.mp4", write_audio, r"has no video stream \(found audio\)"),
     Bad("cut mp4", "a.mp4", _cut, "no format that is accepted"),
     Bad("cut avi", "a.avi", _cut, r"is truncated: \d+ of 30 frames are there"),

@@ -1,6 +1,6 @@
 """Decoding in parts gives the bits of decoding everything."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ COUNT = 61
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[tuple[timeline.Timeline, Decoder]]:
+def opened(file: Path) -> Generator[tuple[timeline.Timeline, Decoder]]:
     with open_video(file, Limits()) as (container, stream):
         stream.codec_context.copy_opaque = True
         film = timeline.read(container, stream, Limits())
