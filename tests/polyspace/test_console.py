@@ -8,7 +8,7 @@ from annotated_types import Ge
 
 from polyspace import console
 from polyspace.config import Config
-from polyspace.errors import ConfigError, StoreError
+from polyspace.errors import ConfigError, StoppedError, StoreError
 
 
 class Brew(Config):
@@ -95,6 +95,15 @@ def test_a_wrong_option_exits_with_2_and_one_line(capsys):
     assert said.out == ""
     assert said.err.startswith("error: ")
     assert said.err.count("\n") == 1
+
+
+def test_a_run_that_stopped_as_it_was_told_exits_with_75(capsys):
+    def stop(brew):
+        raise StoppedError("stopped after cup 3 of 10: the same command goes on from there")
+
+    assert _end(stop, ["--leaf", "x"]) == 75
+    said = capsys.readouterr().err
+    assert said == "stopped after cup 3 of 10: the same command goes on from there\n"
 
 
 def test_an_interruption_exits_with_130(capsys):

@@ -201,6 +201,31 @@ def test_a_device_without_bfloat16_is_refused_by_name(monkeypatch):
         resolve("bf16", torch.device("cuda"))
 
 
+def test_tf32_is_refused_by_gpus_that_are_too_old(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    with pytest.raises(PrecisionError, match="--use-tf32 on cuda: only GPUs since"):
+        resolve("fp32", torch.device("cuda"), tf32=True)
+
+
+def test_tf32_is_a_choice_that_is_recorded_with_its_reason(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    found = resolve("fp32", torch.device("cuda"), tf32=True)
+    assert found.tf32
+    assert found.reason.endswith("float32 products rounded to TF32, asked for")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("tf32", [False, True])
+def test_products_of_float32_are_rounded_only_if_that_was_chosen(tf32):
+    device = torch.device("cuda")
+    resolve("fp32", device, tf32=tf32).settle(device)
+    left, right = (torch.randn(512, 512, device=device) for _ in range(2))
+    exact = (left.double() @ right.double()).float()
+    error = float((left @ right - exact).abs().max() / exact.abs().max())
+    assert (error > 1e-5) == tf32
+
+
 def test_a_precision_names_all_four_types():
     precision = Precision(compute="fp32", reason="asked for")
     assert (precision.storage, precision.export, precision.master) == (
