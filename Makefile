@@ -7,7 +7,7 @@
 #   make bench    the benchmarks, at their real sizes
 #   make peers    the store beside other formats, which it installs first
 #   make readers  the video reader beside others, which it installs first
-#   make torture  the store under kills, flipped bits, full disks and second writers
+#   make torture  store and training under kills; flipped bits, full disks and second writers
 #
 # Another Python: make install PYTHON=python3.13. Without a GPU, torch is far smaller from its own
 # index: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make install
