@@ -195,8 +195,8 @@ def _head(asked: Namespace) -> list[str]:
     columns = ["converter", SOLVED, *asked.losses, "seconds"]
     return [
         f"R² {beside}of {asked.teacher} translated from {asked.student}, test split, in the "
-        f"teacher's {asked.space} space: mean of {asked.seeds} seeds [95 % over groups] ± deviation "
-        f"over seeds; seconds of fitting and training, one seed.",
+        f"teacher's {asked.space} space: mean of {asked.seeds} seeds [95 % over groups] ± their "
+        f"deviation; seconds of fitting and training, one seed.",
         "",
         f"`python -m tests.benchmarks.converters_by_losses {' '.join(map(_quoted, sys.argv[1:]))}`",
         "",
