@@ -1,5 +1,6 @@
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,11 +52,9 @@ def test_a_preprocessing_that_changed_is_noticed(student):
 
 
 def test_a_weight_that_changed_is_noticed():
-    student = registry.load("transnetv2", weights={}, frames=16, device=CPU)
+    student: Any = registry.load("transnetv2", weights={}, frames=16, device=CPU)
     right = cards.look(student, CPU)
-    assert isinstance(student, torch.nn.Module)
     with torch.no_grad():
-        for name, value in student.named_parameters():
-            if name.startswith("blocks.1."):
-                value.mul_(1.05)
+        for value in student.blocks[1].parameters():
+            value.mul_(1.05)
     assert golden.distance(cards.look(student, CPU), right) > golden.TOLERANCE
