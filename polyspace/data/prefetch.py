@@ -75,13 +75,15 @@ def attempt(root: Path, request: Request, name: str) -> Parcel | VideoError:
     try:
         return parcels.pack(decode(root, request), name)
     except VideoError as error:
-        return error
+        # What it was raised from holds on to the decoder and its frames, beside the next file's.
+        return VideoError(error.message, error.reason)
     except MemoryError:
         return VideoError(f"{request.path}: takes more memory than a decoder is given", "memory")
 
 
 def _submit(pool: Pool, root: Path, request: Request) -> _Job:
     name = f"polyspace-{os.getpid()}-{next(_numbers)}"
+    parcels.announce(name)
     return _Job(request, name, pool.submit(attempt, root, request, name))
 
 
@@ -114,4 +116,7 @@ def _result(job: _Job, limits: Containment) -> Decoded:
             words = f"took its decoder longer than {limits.seconds:g} s"
             return VideoError(f"{job.request.path}: {words}", "time-out")
         raise
-    return parcels.unpack(result) if isinstance(result, Parcel) else result
+    if isinstance(result, Parcel):
+        return parcels.unpack(result)
+    parcels.discard(job.name)
+    return result

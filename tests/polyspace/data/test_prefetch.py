@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from multiprocessing import active_children
@@ -11,7 +13,7 @@ import pytest
 from polyspace.data import parcels
 from polyspace.data.clips import DecodedClip, Request
 from polyspace.data.decode import decode
-from polyspace.data.prefetch import decode_all
+from polyspace.data.prefetch import attempt, decode_all
 from polyspace.data.workers import Containment
 from polyspace.errors import ConfigError, VideoError
 from tests.support.clips import ask
@@ -190,3 +192,55 @@ def test_what_is_packed_comes_out_again(root):
         assert found.frames.shape == sent.frames.shape
         assert np.array_equal(found.seconds, sent.seconds)
     parcels.discard("polyspace-test")
+
+
+@pytest.mark.parametrize("megabytes", [16, 48, 64, 80, 96, 128])
+def test_a_file_that_fills_its_decoder_costs_its_own_clip(root, tmp_path, megabytes):
+    write_video(tmp_path / "large.mp4", numbered(40, width=640, height=480))
+    (tmp_path / "0.mp4").write_bytes((root / "0.mp4").read_bytes())
+    asked = [ask("large.mp4", 40), ask("0.mp4", 2)]
+    small = Containment(memory_bytes=megabytes * 2**20)
+
+    large, neighbour = decode_all(tmp_path, asked, processes=1, ahead=1, containment=small)
+
+    assert isinstance(large, DecodedClip) or large.reason in ("memory", "damaged")
+    assert last_frames([neighbour]) == [9]
+    assert not blocks()
+
+
+def test_what_is_wrong_with_a_file_is_said_without_keeping_its_decoder(root):
+    """A process that answers with what it caught would have the next file share its memory."""
+    error = attempt(root, ask("gone.mp4", 2), "unused")
+
+    assert isinstance(error, VideoError)
+    assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
+
+
+MURDER = """
+import os, sys
+from pathlib import Path
+from polyspace.data.clips import Request
+from polyspace.data.prefetch import decode_all
+
+class Murderous(Request):
+    def __reduce__(self):
+        block = f"/dev/shm/polyspace-{os.getpid()}-0"
+        return exec, (f"open({block!r}, 'w'); import os; os.kill({os.getpid()}, 9)",)
+
+list(decode_all(Path(), [Murderous("a", "a.mp4", (2,))], processes=1, ahead=0))
+"""
+
+
+def test_a_block_is_removed_if_all_die_before_its_maker_has_noted_it():
+    killed = subprocess.Popen([sys.executable, "-c", MURDER], stderr=subprocess.DEVNULL)
+    block = Path(f"/dev/shm/polyspace-{killed.pid}-0")
+
+    assert killed.wait() == -signal.SIGKILL
+    for _ in range(100):
+        if not block.exists():
+            break
+        time.sleep(0.05)
+
+    left = block.exists()
+    block.unlink(missing_ok=True)
+    assert not left
