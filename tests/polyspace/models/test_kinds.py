@@ -185,6 +185,7 @@ class TestEveryTrainedKind:
 
     def test_its_loss_falls(self, kind, teacher):
         world = World.linear(teacher).bent()
+        torch.manual_seed(0)
         converter = Converter(spec(kind, teacher))
         before = error(converter, world)
         assert error(descend(converter, world, steps=30, lr=1e-2), world) < 0.9 * before
@@ -207,6 +208,7 @@ def distilled(kind: ConverterKind, teacher: str) -> Distilled:
         rank=2,
         dropout=0,
     )
+    torch.manual_seed(0)
     model = Distilled(Translator("stu", {teacher: spec(kind, teacher)}), Fusion(head)).eval()
     model.translator.converters[teacher] = shaken(kind, teacher)
     torch.nn.init.normal_(model.fusion.head.linear.weight)

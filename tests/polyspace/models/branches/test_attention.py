@@ -20,6 +20,7 @@ def test_heads_divide_the_width(width, heads):
 
 
 def test_attention_is_torchs():
+    torch.manual_seed(0)
     ours, theirs = Attention(64), nn.MultiheadAttention(64, 2, batch_first=True)
     with torch.no_grad():
         theirs.in_proj_weight.copy_(torch.cat([ours.ask.weight, ours.offer.weight]))
@@ -49,6 +50,7 @@ def test_coordinates_are_no_weights_and_no_state():
 
 
 def test_an_answer_says_nothing_before_it_has_learned_something():
+    torch.manual_seed(0)
     answer = Answer(8, TokenShape(2, 4, 5))
     tokens = torch.randn(3, 8, 8)
     assert torch.equal(answer(tokens), torch.zeros(3, 2, 4, 5))

@@ -6,6 +6,7 @@ from polyspace.models.grids import TokenShape
 
 
 def test_a_selectors_weights_sum_to_one_over_all_tokens_of_a_clip():
+    torch.manual_seed(0)
     branch = TokenLearner(TokenShape(4, 4, 3), TokenShape(2, 4, 5), 16).eval()
     tokens = branch.tokens(torch.randn(2, 4, 4, 3))
     weights = branch.select(tokens).softmax(dim=1)
@@ -14,6 +15,7 @@ def test_a_selectors_weights_sum_to_one_over_all_tokens_of_a_clip():
 
 
 def test_each_place_of_the_grid_has_a_query_of_its_own():
+    torch.manual_seed(0)
     branch = TokenLearner(TokenShape(4, 4, 3), TokenShape(2, 4, 5), 16).eval()
     nn.init.normal_(branch.answer.out.weight)
     nn.init.normal_(branch.queries)
