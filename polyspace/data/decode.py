@@ -46,10 +46,10 @@ def decode(root: Path, request: Request, limits: Limits = DEFAULT_LIMITS) -> Dec
         return _decode(locate(root, path), request, limits)
     except VideoError as error:
         raise VideoError(f"{path}: {error}", error.reason) from error
+    except MemoryError as error:  # FFmpeg's too
+        raise VideoError(f"{path}: takes more memory than a decoder is given", "memory") from error
     except FFmpegError as error:
         raise VideoError(f"{path}: can't be decoded: {error.strerror}", "damaged") from error
-    except MemoryError as error:
-        raise VideoError(f"{path}: takes more memory than a decoder is given", "memory") from error
     # Hostile files raise anything: UnicodeDecodeError, IndexError, BlockingIOError, …
     except Exception as error:
         what = f"{type(error).__name__}: {error}"
