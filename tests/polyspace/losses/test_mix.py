@@ -32,7 +32,7 @@ def test_every_loss_is_a_finite_number_with_finite_gradients(name):
     assert predicted.grad.any()
 
 
-@pytest.mark.parametrize("name", set(LOSSES) - {"vicreg", "barlow_twins"})
+@pytest.mark.parametrize("name", sorted(set(LOSSES) - {"vicreg", "barlow_twins"}))
 def test_a_perfect_translation_costs_least(name):
     mix = LossMix.parse([f"{name}=1"])
     perfect, other = (mix(said, tokens(), VIDEOS)[name] for said in (tokens(), tokens(1)))
