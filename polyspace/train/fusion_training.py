@@ -14,6 +14,7 @@ from polyspace.models.fusion import Fused, Fusion, FusionSpec
 from polyspace.models.heads import pool
 from polyspace.models.normalizers import Standardizer, measure
 from polyspace.precision import Precision
+from polyspace.ranks import ALONE, Ranks
 from polyspace.seeding import derive
 from polyspace.train.batches import Division, in_order
 from polyspace.train.fit import BATCH
@@ -27,7 +28,7 @@ class FusionSettings(KeepSettings, Recipe):
     epochs: Annotated[int, Field(ge=1)] = 5
     """Passes over the training split."""
     batch: Annotated[int, Field(ge=1)] = 32
-    """Clips a step."""
+    """Clips of a batch, over all processes."""
     lr: Annotated[float, Field(gt=0)] = 3e-3
     """Peak learning rate."""
     rank: Annotated[int, Field(ge=1)] = 64
@@ -46,6 +47,7 @@ def make(
     clips: StoredClips,
     division: Division,
     settings: FusionSettings,
+    ranks: Ranks = ALONE,
 ) -> FusionWorkload:
     """Make an untrained fusion, its classifier's scaler measured, and the work of training it."""
     torch.manual_seed(derive(settings.seed, "fusion"))
@@ -53,7 +55,9 @@ def make(
     with torch.no_grad():
         pooled = (pool(inputs(rows).student).cpu() for rows in in_order(division.fit, BATCH))
         fusion.head.norm.load_state_dict(Standardizer.of(measure(pooled)).state_dict())
-    return FusionWorkload(fusion, inputs, clips, division, batch=settings.batch, seed=settings.seed)
+    return FusionWorkload(
+        fusion, inputs, clips, division, batch=settings.batch, seed=settings.seed, ranks=ranks
+    )
 
 
 def rank(step: Step) -> tuple[float, float]:
