@@ -22,6 +22,7 @@ from torch import Tensor, distributed
 from polyspace.errors import ConfigError, RankError
 
 Rows = Int64[ndarray, " row"]
+Share = Int64[ndarray, " own"]
 
 PATIENCE = timedelta(minutes=30)
 """How long a rank waits for the others where none of them has ended."""
@@ -60,14 +61,14 @@ class Ranks:
                 f"fewer (torchrun --nproc_per_node)"
             )
 
-    def share(self, rows: Rows) -> Rows:
+    def share(self, rows: Rows) -> Share:
         """Give this rank's part of a batch; of fewer rows than ranks, every one takes all.
 
         Either way the mean over ranks, weighed by `weight`, is the mean over the whole batch.
         """
         return _part(rows, self.rank, self.count) if len(rows) >= self.count else rows
 
-    def local_share(self, rows: Rows) -> Rows:
+    def local_share(self, rows: Rows) -> Share:
         """Give this rank's part of what the ranks of one machine do for each other."""
         return _part(rows, self.local, self.local_count)
 
@@ -150,8 +151,8 @@ def joined(device: torch.device) -> Generator[Ranks]:
     except RuntimeError as error:
         if isinstance(error, distributed.DistError) or "gloo/" in str(error):
             raise RankError(
-                f"another process ended or doesn't answer ({str(error).partition(chr(10))[0]}): "
-                f"mend what its own line says, then give the same command again"
+                "another process ended or doesn't answer: mend what its own line says, then give "
+                "the same command again"
             ) from error
         raise
     finally:
@@ -194,7 +195,7 @@ def _sum(own: Tensor) -> Tensor:
     return own
 
 
-def _part(rows: Rows, which: int, of: int) -> Rows:
+def _part(rows: Rows, which: int, of: int) -> Share:
     return np.array_split(rows, of)[which]
 
 

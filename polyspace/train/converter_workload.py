@@ -55,13 +55,13 @@ class ConverterWorkload:
         """Take what is trained, on what, and how.
 
         Raises:
-            ConfigError: A loss compares more clips than a batch has, or a batch has fewer than
-                there are ranks.
+            ConfigError: A loss compares more clips than a batch has, or several ranks can't train
+                this together.
         """
-        ranks.check(min(batch, len(division.fit)))
         self.model, self.clips, self.division = translator, clips, division
         self.losses, self.batch, self.seed, self.ranks = losses, batch, seed, ranks
         losses.check(min(batch, len(division.fit)))
+        self._check_ranks()
         full, rest = divmod(len(division.fit), batch)
         # What is compared across a batch needs whole ones: a small rest would be mostly chance.
         whole = full and (losses.least_clips > 1 or self._has_batch_statistics())
@@ -123,12 +123,17 @@ class ConverterWorkload:
                 f"{kinds[0]} takes statistics of a batch's clips, but a batch has 1: "
                 f"raise --batch, give more clips, or choose another --kind"
             )
+        return bool(kinds)
+
+    def _check_ranks(self) -> None:
+        """Refuse what several ranks can't do together."""
+        self.ranks.check(min(self.batch, len(self.division.fit)))
+        kinds = [spec.kind for spec in self.model.specs.values() if spec.kind in BATCH_STATISTICS]
         if kinds and self.ranks.count > 1:
             raise ConfigError(
                 f"{kinds[0]} takes statistics of a batch's clips, which {self.ranks.count} "
                 f"processes don't share: train it with one, or choose another --kind"
             )
-        return bool(kinds)
 
     @torch.no_grad()
     def _read(self, rows: Int64[ndarray, " clip"]) -> Batch:
