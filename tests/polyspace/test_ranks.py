@@ -154,6 +154,13 @@ def test_two_ranks_learn_what_one_process_does(case, tolerance, features, togeth
 
 
 @pytest.mark.slow
+def test_gradients_meet_once_a_step(together):
+    first, second = (found["gather"] for found in together)
+    assert len(first) == len(second) == 4
+    assert not set(first) & set(second)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("compute", ["fp32", "fp16"])
 def test_what_is_not_finite_on_one_rank_is_skipped_on_all(compute, together):
     for found in together:

@@ -56,6 +56,7 @@ class Curve:
         self.y = (self.x @ torch.randn(5, 2, generator=draw)).tanh()
         self.ranks, self.spoiled, self.epoch = ranks, spoiled, 0
         self.drawn: list[float] = []
+        self.gathered: list[float] = []
         torch.manual_seed(0)
         self.model = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 2))
 
@@ -67,6 +68,8 @@ class Curve:
 
     def forward(self, batch):
         self.drawn.append(float(torch.rand(())))
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        self.gathered.extend(float(gradient.abs().sum()) for gradient in gradients)
         return self.model(self.x[batch])
 
     def loss(self, outputs, batch):
@@ -99,6 +102,13 @@ def found(work: Any, steps: Any) -> dict[str, Any]:
 def learn(ranks: Ranks, **changes: Any) -> dict[str, Any]:
     work = Curve(ranks)
     return found(work, training(work, ranks, **changes).steps())
+
+
+def gather(ranks: Ranks) -> list[float]:
+    """Look at the gradients that are there when the next of a step's batches comes."""
+    work = Curve(ranks)
+    list(training(work, ranks, accumulate=2, max_steps=1).steps())
+    return work.gathered
 
 
 def learn_spoiled(ranks: Ranks, compute: PrecisionName) -> dict[str, Any]:
@@ -245,6 +255,7 @@ CASES: dict[str, Callable[[Ranks, Path, Path], Any]] = {
     "accumulated": lambda ranks, *_: learn(ranks, accumulate=3, ema=0.9),
     "spoiled fp32": lambda ranks, *_: learn_spoiled(ranks, "fp32"),
     "spoiled fp16": lambda ranks, *_: learn_spoiled(ranks, "fp16"),
+    "gather": lambda ranks, *_: gather(ranks),
     "converters": lambda ranks, features, _: learn_converters(ranks, features),
     "every kind": lambda ranks, features, _: every_kind(ranks, features),
     "go on": lambda ranks, _, folder: go_on(ranks, folder),
