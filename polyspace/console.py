@@ -53,7 +53,8 @@ def run(config: type[C], main: Callable[[C], None], argv: Sequence[str] | None =
         print(f"error{_whose()}: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted: what was finished is kept", file=sys.stderr)  # noqa: T201
+        if launched().is_first:
+            print("interrupted: what was finished is kept", file=sys.stderr)  # noqa: T201
         sys.exit(130)
     sys.exit(0)
 

@@ -18,7 +18,10 @@ class Passes(Generic[B, O]):
     """A workload's forward pass; where there are several ranks, through torch's own engine."""
 
     def __init__(self, workload: Workload[B, O], ranks: Ranks) -> None:
-        """Take a workload whose model is ready; the other ranks' become the same as the first's."""
+        """Take a workload whose model is ready; the other ranks' become the same as the first's.
+
+        Of several ranks, every trainable weight has to have a part in every pass.
+        """
         self._forward = workload.forward
         self._engine = DistributedDataParallel(_Pass(workload)) if ranks.count > 1 else None
 

@@ -95,6 +95,7 @@ def test_the_first_rank_speaks_and_others_name_their_errors(third, monkeypatch, 
         return ended.value.code, *capsys.readouterr()
 
     assert fail(StoppedError("stopped")) == (75, "", "")
+    assert fail(KeyboardInterrupt) == (130, "", "")
     assert fail(RankError("another ended")) == (2, "", "error on rank 2: another ended\n")
     monkeypatch.setenv("RANK", "0")
     assert fail(StoppedError("stopped")) == (75, "result\n", "stopped\n")
