@@ -1,6 +1,6 @@
 """The loop: a generator of steps. Whoever calls it logs, saves and stops."""
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from polyspace.engine import optimizer
 from polyspace.engine.average import Average
-from polyspace.engine.optimizer import Stepper
+from polyspace.engine.optimizer import Part, Stepper
 from polyspace.engine.recipe import Recipe
 from polyspace.engine.schedule import factor
 from polyspace.engine.workload import Workload
@@ -56,13 +56,24 @@ class Training(Generic[B, O]):
         *,
         precision: Precision,
         device: torch.device,
+        parts: Sequence[Part] = (),
     ) -> None:
+        """Begin a run that has taken no step.
+
+        Args:
+            workload: What is trained, on what.
+            recipe: How.
+            precision: In which number types.
+            device: Where.
+            parts: What descends at rates of its own; the model as a whole, unless given.
+        """
         self.workload, self.recipe = workload, recipe
         self.precision, self.device = precision, device
         model = workload.model
+        parts = parts or (Part(model, recipe.weight_decay),)
         self.stepper = Stepper(
             model,
-            optimizer.make(recipe.optimizer, model, lr=recipe.lr, weight_decay=recipe.weight_decay),
+            optimizer.make(recipe.optimizer, parts, lr=recipe.lr),
             precision.scaler(device),
             clip_norm=recipe.clip_norm,
             patience=recipe.max_skips,
