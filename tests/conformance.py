@@ -12,6 +12,7 @@ import torch
 
 from polyspace.engine import checkpoint
 from polyspace.engine.loop import Step, Training
+from polyspace.engine.optimizer import OptimizerName
 from polyspace.engine.recipe import Recipe
 from polyspace.engine.workload import Workload
 from polyspace.precision import PrecisionName, resolve
@@ -24,6 +25,7 @@ class WorkloadConformance:
 
     epochs = 4
     lr = 3e-3
+    optimizer: OptimizerName = "adamw"
     bf16_tolerance = 0.05
     """Largest relative difference between the last epoch's mean losses in bf16 and in fp32."""
 
@@ -107,7 +109,7 @@ class WorkloadConformance:
         self, workload: Workload[Any, Any], compute: PrecisionName = "fp32"
     ) -> Training[Any, Any]:
         """Make a run of a workload."""
-        recipe = Recipe(epochs=self.epochs, lr=self.lr, weight_decay=0.0)
+        recipe = Recipe(epochs=self.epochs, lr=self.lr, weight_decay=0.0, optimizer=self.optimizer)
         return Training(workload, recipe, precision=resolve(compute, CPU), device=CPU)
 
     @staticmethod

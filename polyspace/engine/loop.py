@@ -1,6 +1,6 @@
 """The loop: a generator of steps. Whoever calls it logs, saves and stops."""
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sized
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from polyspace.engine import optimizer
 from polyspace.engine.average import Average
-from polyspace.engine.optimizer import Stepper
+from polyspace.engine.optimizer import Part, Stepper
 from polyspace.engine.passes import Passes
 from polyspace.engine.recipe import Recipe
 from polyspace.engine.schedule import factor
@@ -59,16 +59,28 @@ class Training(Generic[B, O]):
         *,
         precision: Precision,
         device: torch.device,
+        parts: Sequence[Part] = (),
         ranks: Ranks = ALONE,
     ) -> None:
+        """Begin a run that has taken no step.
+
+        Args:
+            workload: What is trained, on what.
+            recipe: How.
+            precision: In which number types.
+            device: Where.
+            parts: What descends at rates of its own; the model as a whole, unless given.
+            ranks: Who trains together.
+        """
         self.workload, self.recipe = workload, recipe
         self.precision, self.device = precision, device
-        self.ranks, self.passes = ranks, Passes(workload, ranks)
-        self._seed = torch.initial_seed()
+        self.ranks, self._seed = ranks, torch.initial_seed()
         model = workload.model
+        self.passes = Passes(model, self._pass, ranks)
+        parts = parts or (Part(model, recipe.weight_decay),)
         self.stepper = Stepper(
             model,
-            optimizer.make(recipe.optimizer, model, lr=recipe.lr, weight_decay=recipe.weight_decay),
+            optimizer.make(recipe.optimizer, parts, lr=recipe.lr),
             precision.scaler(device),
             clip_norm=recipe.clip_norm,
             patience=recipe.max_skips,
@@ -176,13 +188,16 @@ class Training(Generic[B, O]):
         for number, batch in enumerate(batches, start=1):
             weight = self.ranks.weight(len(batch))
             with self.passes.gathering(last=number == size):
-                with self.precision.autocast(self.device):
-                    outputs = self.passes(batch)
-                terms = self.workload.loss(outputs, batch)
-                terms = {name: term * weight for name, term in terms.items()}
+                terms = {name: term * weight for name, term in self.passes(batch).items()}
                 loss = torch.stack(list(terms.values())).sum()
                 told.append({name: term.detach() for name, term in {**terms, "loss": loss}.items()})
                 yield loss / size
+
+    def _pass(self, batch: B) -> Mapping[str, Tensor]:
+        """Run the model and give the terms of the loss."""
+        with self.precision.autocast(self.device):
+            outputs = self.workload.forward(batch)
+        return self.workload.loss(outputs, batch)
 
     @contextmanager
     def _scored(self) -> Generator[Mapping[str, float]]:

@@ -1,34 +1,54 @@
 """Optimizer steps that never let a value that isn't finite reach a weight."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from polyspace.engine.muon import MuonBesideAdamW
 from polyspace.errors import DivergedError
 
-OptimizerName = Literal["adamw", "sgd"]
+OptimizerName = Literal["adamw", "sgd", "muon"]
 """What turns gradients into steps."""
 
 MOMENTUM = 0.9
 """Of sgd, in Nesterov's form."""
 
+RATE, PART = "rate", "part"
+"""What each of an optimizer's groups says besides: its factor of the rate, and its part."""
 
-def make(
-    name: OptimizerName, model: nn.Module, *, lr: float, weight_decay: float
-) -> torch.optim.Optimizer:
-    """Give an optimizer of what is trainable; vectors (biases, norms, gains) do not decay."""
-    trained = [p for p in model.parameters() if p.requires_grad]
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A part of what is trained that descends, and whose gradient is shortened, by itself."""
+
+    model: nn.Module
+    weight_decay: float
+    """Of matrices; vectors (biases, norms, gains) do not decay."""
+    rate: float = 1.0
+    """Factor of the run's learning rate."""
+
+
+def make(name: OptimizerName, parts: Sequence[Part], *, lr: float) -> torch.optim.Optimizer:
+    """Give an optimizer of what is trainable."""
+    groups = [group for index, part in enumerate(parts) for group in _groups(part, index)]
+    if name == "sgd":
+        return torch.optim.SGD(groups, lr=lr, momentum=MOMENTUM, nesterov=True)
+    if name == "muon":
+        return MuonBesideAdamW(groups, lr=lr)
+    return torch.optim.AdamW(groups, lr=lr)
+
+
+def _groups(part: Part, index: int) -> list[dict[str, Any]]:
+    """Tell matrices from vectors; what has neither is left out."""
+    trained = [p for p in part.model.parameters() if p.requires_grad]
     groups = (
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": part.weight_decay},
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     )
-    filled = [group for group in groups if group["params"]]
-    if name == "sgd":
-        return torch.optim.SGD(filled, lr=lr, momentum=MOMENTUM, nesterov=True)
-    return torch.optim.AdamW(filled, lr=lr)
+    return [{**group, RATE: part.rate, PART: index} for group in groups if group["params"]]
 
 
 @dataclass
@@ -39,6 +59,7 @@ class Stepper:
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     clip_norm: float = 1.0
+    """Longest gradient of a part."""
     patience: int = 20
     """Steps in a row that may be skipped before the run ends."""
     skipped_in_row: int = 0
@@ -57,15 +78,14 @@ class Stepper:
                 gradients fell below one.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group[RATE]
         self.optimizer.zero_grad(set_to_none=True)
         # A forward pass may move running statistics; one that is skipped must not have.
         before = [buffer.clone() for buffer in self.model.buffers()]
         for loss in losses:
             self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self._parameters(), self.clip_norm)
-        skip = not bool(torch.isfinite(norm))
+        skip = not self._clip()
         # Asked here, not left to the scaler: finite gradients may have a norm that overflows.
         if skip:
             self._restore(before)
@@ -91,8 +111,13 @@ class Stepper:
             self.scaler.load_state_dict(state["scaler"])
         self.skipped_in_row, self.skipped = state["skipped_in_row"], state["skipped"]
 
-    def _parameters(self) -> Iterable[Tensor]:
-        return [p for group in self.optimizer.param_groups for p in group["params"]]
+    def _clip(self) -> bool:
+        """Shorten the parts' gradients, each by itself; say whether their norms are finite."""
+        parts: dict[int, list[Tensor]] = {}
+        for group in self.optimizer.param_groups:
+            parts.setdefault(group[PART], []).extend(group["params"])
+        norms = [nn.utils.clip_grad_norm_(part, self.clip_norm) for part in parts.values()]
+        return bool(torch.isfinite(torch.stack(norms)).all())
 
     @torch.no_grad()
     def _restore(self, before: Iterable[Tensor]) -> None:

@@ -28,7 +28,8 @@ class Recipe(Config):
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.05
     """Share of the steps in which the rate rises."""
     optimizer: OptimizerName = "adamw"
-    """adamw, or sgd with Nesterov's momentum of 0.9."""
+    """adamw; sgd with Nesterov's momentum of 0.9; or muon, which makes steps of matrices
+    orthogonal and leaves the rest to adamw."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     """Decay of matrices; vectors do not decay."""
     clip_norm: Annotated[float, Field(gt=0)] = 1.0

@@ -24,6 +24,7 @@ from polyspace.export import proof
 from polyspace.export.cast import cast, describe
 from polyspace.files import sha256_file, write_atomically
 from polyspace.models.fusion import Distilled
+from polyspace.models.restore import restore
 from polyspace.precision import StorageType, to_compute
 from polyspace.progress import Progress
 from polyspace.store.reader import FeatureStore, find_store
@@ -98,8 +99,7 @@ def load(folder: Path) -> Distilled:
     model = Distilled.from_specs(config["model"])
     cpu = torch.device("cpu")
     state = {name: to_compute(values, cpu) for name, values in load_file(weights).items()}
-    model.load_state_dict(state, strict=True)
-    return model.eval()
+    return restore(model, state).eval()
 
 
 def read_config(folder: Path) -> dict[str, Any]:

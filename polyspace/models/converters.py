@@ -22,6 +22,7 @@ from polyspace.models.branches.token_learner import TokenLearner
 from polyspace.models.grids import TokenShape, resample, with_neighbours
 from polyspace.models.maps import LinearMap, LowRankMap, ResidualMap
 from polyspace.models.normalizers import Normalizer, NormalizerKind, Standardizer, blank
+from polyspace.models.restore import restore
 
 ConverterKind = Literal[
     "mean",
@@ -181,8 +182,10 @@ class Translator(nn.Module):
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Translator":
-        """Rebuild from a record; every weight must be there and nothing else."""
+        """Rebuild from a record.
+
+        Raises:
+            CheckpointError: Its weights are not exactly those of such converters.
+        """
         specs = {name: ConverterSpec.model_validate(spec) for name, spec in record["specs"].items()}
-        translator = cls(record["student"], specs)
-        translator.load_state_dict(record["state"], strict=True)
-        return translator
+        return restore(cls(record["student"], specs), record["state"])

@@ -1,33 +1,26 @@
-"""The fusion head: translated features added to the student's through gates, and a classifier.
+"""The fusion: translated features joined with the student's, and a classifier.
 
-With K teachers, student tokens z and translations t_k, all standardised and all on the student's
-grid::
-
-    g_k    = sigmoid(w . gelu(W [t_k ; z]))            one scalar a token
-    z'     = z + 1/sqrt(K) * sum_k g_k * U_k D_k t_k   D_k down to `rank`, U_k up to the student's
-    logits = head(z')
-
-U_k starts at zero, so an untrained fusion *is* the student: what it later adds, it has learned.
-
-Source: the residual gate is TC-BombKD's fusion; standardising before the gates, which saturate
-otherwise, and the zero start are ours.
+A join brings the translations into the student's tokens, a head classifies what comes of it. Every
+join starts as the student: what it later adds, it has learned.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from math import sqrt
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
-from torch.nn import functional
 
 from polyspace.config import Config
 from polyspace.errors import CheckpointError
 from polyspace.models.converters import ConverterSpec, Translator
-from polyspace.models.grids import TokenShape, resample
-from polyspace.models.heads import Head
+from polyspace.models.grids import TokenShape
+from polyspace.models.heads import kinds
+from polyspace.models.heads.kinds import HeadKind
+from polyspace.models.joins.joined import Joined
+from polyspace.models.joins.kinds import JOINS, JoinKind
+from polyspace.models.restore import restore
 
 
 class FusionSpec(Config):
@@ -43,6 +36,14 @@ class FusionSpec(Config):
     """Width of the bottleneck that a translation passes on its way to the student's space."""
     dropout: float
     """Share of the classifier's inputs that training drops."""
+    join: JoinKind = "gated"
+    """How translations are brought into the student's tokens."""
+    head: HeadKind = "cells"
+    """Which classifier."""
+    depth: int = 1
+    """Blocks of an attentive classifier."""
+    teacher_dropout: float = 0.0
+    """Share of clips that training shows without a teacher, each teacher by itself."""
     hidden: int = 0
     """Width of a perceptron in the classifier; only controls have one."""
 
@@ -54,66 +55,54 @@ class Fused:
     logits: Float[Tensor, "clip label"]
     gates: Mapping[str, Float[Tensor, "clip time space"]]
     """How far each teacher was let in, between 0 and 1, on the student's grid."""
-
-
-class Gate(nn.Module):
-    """Lets one teacher's translation into the student's tokens."""
-
-    def __init__(self, student: TokenShape, teacher: TokenShape, rank: int) -> None:
-        super().__init__()
-        self.shape = student
-        self.down = nn.Linear(teacher.dim, rank, bias=False)
-        self.up = nn.Linear(rank, student.dim, bias=False)
-        self.from_teacher = nn.Linear(teacher.dim, rank, bias=False)
-        self.from_student = nn.Linear(student.dim, rank)
-        self.openness = nn.Linear(rank, 1)
-        nn.init.zeros_(self.up.weight)
-
-    def forward(
-        self,
-        student: Float[Tensor, "clip time space dim"],
-        translated: Float[Tensor, "clip _ _ teacher_dim"],
-    ) -> tuple[Float[Tensor, "clip time space dim"], Float[Tensor, "clip time space"]]:
-        """Give what to add to the student's tokens, and the gate."""
-        asked = self.from_student(student) + self._on_grid(self.from_teacher(translated))
-        gate = torch.sigmoid(self.openness(functional.gelu(asked)))
-        return gate * self.up(self._on_grid(self.down(translated))), gate.squeeze(-1)
-
-    def _on_grid(self, tokens: Tensor) -> Tensor:
-        """Resample after projecting: the same numbers, on `rank` dimensions instead of all."""
-        return resample(tokens, time=self.shape.time, space=self.shape.space)
+    penalties: Mapping[str, Float[Tensor, ""]]
+    """What training keeps small besides the classifier's loss, weighted."""
 
 
 class Fusion(nn.Module):
-    """Gates and classifier over standardised tokens."""
+    """Join and classifier over standardised tokens; of no teachers, the classifier alone."""
 
     def __init__(self, spec: FusionSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.gates = nn.ModuleDict(
-            {
-                name: Gate(spec.student, teacher, spec.rank)
-                for name, teacher in spec.teachers.items()
-            }
-        )
-        self.head = Head(
-            spec.student,
+        join = JOINS[spec.join](spec.student, spec.teachers, rank=spec.rank)
+        self.join = join if spec.teachers else None
+        self.head = kinds.make(
+            spec.head,
+            join.shape,
             classes=len(spec.class_names),
             dropout=spec.dropout,
             hidden=spec.hidden,
+            depth=spec.depth,
         )
 
     def forward(
         self,
         student: Float[Tensor, "clip time space dim"],
         translated: Mapping[str, Float[Tensor, "clip _ _ _"]],
+        without: Collection[str] = (),
     ) -> Fused:
-        """Fuse and classify; translations may be on any grid."""
-        total, gates = student, dict[str, Tensor]()
-        for name, module in self.gates.items():
-            addition, gates[name] = cast(Gate, module)(student, translated[name])
-            total = total + addition / sqrt(len(self.gates))
-        return Fused(logits=self.head(total), gates=gates)
+        """Fuse and classify.
+
+        Args:
+            student: The student's tokens.
+            translated: Every teacher's, on any grid; but those that it does without.
+            without: Teachers that are missing.
+        """
+        joined = self.joined(student, translated, without)
+        return Fused(self.head(joined.tokens), joined.gates, joined.penalties)
+
+    def joined(
+        self,
+        student: Float[Tensor, "clip time space dim"],
+        translated: Mapping[str, Float[Tensor, "clip _ _ _"]],
+        without: Collection[str] = (),
+    ) -> Joined:
+        """Give what the classifier sees."""
+        if self.join is None:
+            return Joined(student, {}, {})
+        present = {name: self._present(student, name in without) for name in self.spec.teachers}
+        return self.join(student, {**self._nothing(student, without), **translated}, present)
 
     def record(self) -> dict[str, Any]:
         """Give what `from_record` needs, as plain values and tensors."""
@@ -121,10 +110,27 @@ class Fusion(nn.Module):
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Fusion":
-        """Rebuild from a record; every weight must be there and nothing else."""
-        fusion = cls(FusionSpec.model_validate(record["spec"]))
-        fusion.load_state_dict(record["state"], strict=True)
-        return fusion
+        """Rebuild from a record.
+
+        Raises:
+            CheckpointError: Its weights are not exactly those of such a fusion.
+        """
+        return restore(cls(FusionSpec.model_validate(record["spec"])), record["state"])
+
+    def _present(self, student: Tensor, is_missing: bool) -> Float[Tensor, " clip"]:
+        """Say which clips have a teacher; training drops it from some, each by chance."""
+        there = torch.full((len(student),), 0.0 if is_missing else 1.0, device=student.device)
+        if self.training and self.spec.teacher_dropout:
+            there *= torch.rand_like(there) >= self.spec.teacher_dropout
+        return there
+
+    def _nothing(self, student: Tensor, without: Collection[str]) -> dict[str, Tensor]:
+        """Give tokens that stand in for missing teachers; no join lets them in."""
+        shapes = {name: self.spec.teachers[name] for name in without}
+        return {
+            name: student.new_zeros(len(student), shape.time, shape.space, shape.dim)
+            for name, shape in shapes.items()
+        }
 
 
 class Distilled(nn.Module):
@@ -135,10 +141,12 @@ class Distilled(nn.Module):
         self.translator = translator
         self.fusion = fusion
 
-    def forward(self, tokens: Float32[Tensor, "clip time space dim"]) -> Fused:
+    def forward(
+        self, tokens: Float32[Tensor, "clip time space dim"], without: Collection[str] = ()
+    ) -> Fused:
         """Translate, fuse and classify one batch of the student's tokens."""
         student = self.translator.student(tokens)
-        return self.fusion(student, self.translator(student))
+        return self.fusion(student, self.translator(student), without)
 
     @classmethod
     def from_records(cls, converters: Mapping[str, Any], fusion: Mapping[str, Any]) -> "Distilled":

@@ -179,6 +179,7 @@ class FeatureLoader(IterableDataset[FeatureBatch]):
     ) -> Iterator[FeatureBatch]:
         """Read batches, and fetch ahead what has to be fetched while the caller works."""
         plan = self._order.window.plan(batches) if self._order.window else repeat(())
+        # Rooms are used again and again, and an empty plan has no end: the batches decide.
         for rows, chunks, room in zip(batches, plan, rooms, strict=False):
             # Those to keep come first: the ones that nobody asked for make room.
             for some in chunks:

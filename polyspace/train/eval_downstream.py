@@ -14,10 +14,10 @@ from pydantic import Field
 from polyspace import console, precision
 from polyspace.console import Advance
 from polyspace.engine import checkpoint
-from polyspace.errors import ConfigError
+from polyspace.errors import ConfigError, UnknownNameError
 from polyspace.files import write_atomically
 from polyspace.metrics import classification
-from polyspace.models.fusion import Distilled, Fusion, FusionSpec
+from polyspace.models.fusion import Distilled, Fusion
 from polyspace.models.normalizers import Standardizer
 from polyspace.precision import Precision
 from polyspace.train import fit, provenance
@@ -45,6 +45,8 @@ class EvalDownstreamConfig(SourceSettings):
     """Checkpoint written by train_converter."""
     fusion: Path | None = None
     """Checkpoint written by train_fusion."""
+    without: tuple[str, ...] = ()
+    """Teachers to do without, as if their translations were missing."""
     student_only: bool = False
     """Score the student alone: a classifier on its features, fitted on the train split."""
     classes: Annotated[int, Field(ge=2)] | None = None
@@ -92,7 +94,7 @@ def run(config: EvalDownstreamConfig) -> Generator[Advance, None, Path]:
     else:
         head, inputs = _fused(config, clips)
     with types.autocast(device):
-        said = predict(head, inputs, rows, batch=config.batch)
+        said = predict(head, inputs, rows, batch=config.batch, without=config.without)
     return _write(config, clips, rows, said)
 
 
@@ -128,6 +130,9 @@ def _fused(
     if config.classes not in (None, classes):
         raise ConfigError(f"{config.fusion} knows {classes} classes, not {config.classes}")
     class_names(clips, classes)
+    for name in config.without:
+        if name not in model.fusion.spec.teachers:
+            raise UnknownNameError("teacher of this fusion", name, model.fusion.spec.teachers)
     return model.fusion, translated(clips, model.translator)
 
 
@@ -139,13 +144,8 @@ def _student_alone(
     fitted = train.rows((config.student,))
     division = divide(train, fitted, share=settings.hold_out, seed=settings.seed)
     standardizer = fit.standardizer(train, config.student, division.fit).to(train.device)
-    spec = FusionSpec(
-        student=train.shape(config.student),
-        teachers={},
-        class_names=class_names(train, config.classes or len(train.class_names)),
-        rank=settings.rank,
-        dropout=settings.dropout,
-    )
+    names = class_names(train, config.classes or len(train.class_names))
+    spec = settings.spec(train.shape(config.student), {}, names)
     with TemporaryDirectory() as folder:
         inputs = recall(_alone(config, train, standardizer), fitted, Path(folder))
         workload = make(spec, inputs, train, division, settings)

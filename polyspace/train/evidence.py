@@ -19,7 +19,7 @@ from polyspace.metrics import calibration, classification
 from polyspace.metrics.intervals import bootstrap, mcnemar
 from polyspace.models.converters import Translator
 from polyspace.models.fusion import Fusion
-from polyspace.models.heads import pool
+from polyspace.models.heads.pooled import pool
 from polyspace.train import fit
 from polyspace.train.batches import Division, in_order
 from polyspace.train.contenders import Kind

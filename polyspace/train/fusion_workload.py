@@ -1,6 +1,6 @@
 """Training a fusion, or anything of its shape: the student alone is a fusion of no teachers."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -16,9 +16,6 @@ from polyspace.train.batches import Division, in_order, shuffled
 from polyspace.train.sources import StoredClips
 
 Rows = Int64[ndarray, " clip"]
-
-GATE_WEIGHT = 1e-3
-"""Weight of the mean gate in the loss: a teacher that doesn't help is closed. Source: TC-BombKD."""
 
 SMOOTHING = 0.1
 """Share of the target that is spread over all classes: few clips make a head overconfident.
@@ -91,14 +88,10 @@ class FusionWorkload:
         return self.model(batch.inputs.student, batch.inputs.translated)
 
     def loss(self, outputs: Fused, batch: Batch) -> Mapping[str, Tensor]:
-        """Give cross-entropy, and the mean gate where there are gates."""
+        """Give cross-entropy, and what the join keeps small."""
         logits = outputs.logits.float()
         entropy = functional.cross_entropy(logits, batch.labels, label_smoothing=SMOOTHING)
-        terms = {"cross_entropy": entropy}
-        if outputs.gates:
-            means = [gate.float().mean() for gate in outputs.gates.values()]
-            terms["gates"] = GATE_WEIGHT * torch.stack(means).mean()
-        return terms
+        return {"cross_entropy": entropy, **outputs.penalties}
 
     def score(self) -> Mapping[str, float]:
         """Give top-1 accuracy and mean log-likelihood on the hold-out."""
@@ -135,18 +128,23 @@ class Predictions:
 
 @torch.no_grad()
 def predict(
-    fusion: Fusion, inputs: Callable[[Rows], Inputs], rows: Rows, *, batch: int
+    fusion: Fusion,
+    inputs: Callable[[Rows], Inputs],
+    rows: Rows,
+    *,
+    batch: int,
+    without: Collection[str] = (),
 ) -> Predictions:
-    """Run a fusion in evaluation mode, batch by batch."""
+    """Run a fusion in evaluation mode, batch by batch, and without some of its teachers."""
     fusion.eval()
     said: list[Fused] = []
     for part in in_order(rows, batch):
         given = inputs(part)
-        said.append(fusion(given.student, given.translated))
+        said.append(fusion(given.student, given.translated, without))
     return Predictions(
         logits=torch.cat([fused.logits.float().cpu() for fused in said]),
         gates={
             name: torch.cat([fused.gates[name].float().cpu() for fused in said])
-            for name in fusion.spec.teachers
+            for name in said[0].gates
         },
     )

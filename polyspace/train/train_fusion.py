@@ -15,7 +15,7 @@ from polyspace.engine.loop import Step, Training
 from polyspace.engine.selection import Best, prune, until_stale
 from polyspace.errors import ConfigError
 from polyspace.models.converters import Translator
-from polyspace.models.fusion import Fusion, FusionSpec
+from polyspace.models.fusion import Fusion
 from polyspace.precision import Precision
 from polyspace.ranks import Ranks, joined
 from polyspace.train import provenance
@@ -132,12 +132,10 @@ def _workload(
     ranks: Ranks,
 ) -> FusionWorkload:
     """Make the fusion, and translate every clip once, into files in `folder`."""
-    spec = FusionSpec(
-        student=clips.shape(config.student),
-        teachers={name: spec.target for name, spec in translator.specs.items()},
-        class_names=class_names(clips, config.classes),
-        rank=config.rank,
-        dropout=config.dropout,
+    spec = config.spec(
+        clips.shape(config.student),
+        {name: spec.target for name, spec in translator.specs.items()},
+        class_names(clips, config.classes),
     )
     rows = clips.rows((config.student,))
     division = divide(clips, rows, share=config.hold_out, seed=config.seed)

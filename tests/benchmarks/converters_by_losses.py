@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -34,6 +34,8 @@ from polyspace.train import fit, train_converter
 from polyspace.train.batches import in_order
 from polyspace.train.sources import StoredClips
 from polyspace.train.train_converter import ConverterConfig
+from tests.benchmarks.document import publish
+from tests.support.stages import finish
 
 MIXES = (
     "cosine=0.9 smooth_l1=0.1",
@@ -78,9 +80,7 @@ class Cell:
 def main() -> None:
     asked = parse()
     text = table(asked)
-    sys.stdout.write(text)
-    if asked.out:
-        asked.out.write_text(text)
+    publish(text, asked.out)
 
 
 def parse(argv: list[str] | None = None) -> Namespace:
@@ -148,7 +148,7 @@ def explain(
             save_dir=Path(folder),
         )
         began = perf_counter()
-        path = _finish(train_converter.run(config))
+        path = finish(train_converter.run(config))
         seconds = perf_counter() - began
         translator = Translator.from_record(checkpoint.load(path, "converters")).eval()
     errors, variances = map(np.concatenate, zip(*_of_clips(translator, asked), strict=True))
@@ -211,15 +211,6 @@ def _head(asked: Namespace) -> list[str]:
 
 def _quoted(word: str) -> str:
     return f"'{word}'" if " " in word else word
-
-
-def _finish(stage: Any) -> Path:
-    """Drive a stage to its end; give what it returns."""
-    while True:
-        try:
-            next(stage)
-        except StopIteration as end:
-            return end.value
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ within a round. Clips are made by the script: 320 x 240, 3 s, H.264, a texture t
 import json
 import multiprocessing
 import os
-import platform
 import resource
 import statistics
 import sys
@@ -35,6 +34,7 @@ from polyspace.data.views import View
 from polyspace.models.backbones import registry
 from polyspace.models.backbones.protocol import Backbone
 from polyspace.precision import resolve
+from tests.benchmarks.document import machine, publish, spread
 from tests.support.videos import moving, write_video
 
 CPU = torch.device("cpu")
@@ -53,9 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         lines = _lines(Path(folder), asked)
     text = _document(lines, asked)
-    sys.stdout.write(text)
-    if asked.out:
-        Path(asked.out).write_text(text)
+    publish(text, asked.out)
 
 
 def _asked() -> Namespace:
@@ -64,7 +62,7 @@ def _asked() -> Namespace:
     parser.add_argument("--base-clips", type=int, default=6, help="with a base-size one; 0: none")
     parser.add_argument("--many", type=int, default=10_000, help="clips for memory; 0: not")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", help="the document")
+    parser.add_argument("--out", type=Path, help="the document")
     parser.add_argument("--folder", help="where to work; None: the system's")
     parser.add_argument("--memory", type=int, default=0, help="measure memory alone, as JSON")
     return parser.parse_args()
@@ -152,7 +150,7 @@ def _parts(
         f"extraction {_middle(wholes)} s ({rate:.1f} clips/s)"
     )
     return (
-        f"| extraction / the slower of its parts, {what} | <= 1.05 | {_spread(ratios)} | {parts} |"
+        f"| extraction / the slower of its parts, {what} | <= 1.05 | {spread(ratios)} | {parts} |"
     )
 
 
@@ -165,7 +163,7 @@ def _one_decode_for_all(
 ) -> str:
     ratios = [_decode(manifest, four, setup) / _decode(manifest, one, setup) for _ in range(rounds)]
     words = f"{_frames(four)} frames of a clip for the four, {_frames(one)} for {one[0].name} alone"
-    return f"| decoding for four backbones / for one | <= 1.1 | {_spread(ratios)} | {words} |"
+    return f"| decoding for four backbones / for one | <= 1.1 | {spread(ratios)} | {words} |"
 
 
 def _two_processes(
@@ -176,7 +174,7 @@ def _two_processes(
         _decode(manifest, backbones, one) / _decode(manifest, backbones, two) for _ in range(rounds)
     ]
     return (
-        f"| two decoding processes / one | >= 1.8 | {_spread(ratios)} | "
+        f"| two decoding processes / one | >= 1.8 | {spread(ratios)} | "
         f"from the first clip to the last, so without the start of the processes |"
     )
 
@@ -259,10 +257,6 @@ def _middle(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.2f}"
 
 
-def _spread(values: Sequence[float]) -> str:
-    return f"{statistics.median(values):.2f} [{min(values):.2f}, {max(values):.2f}]"
-
-
 def _document(lines: Sequence[str], asked: Namespace) -> str:
     today = datetime.now(UTC)
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "av", "transformers"))
@@ -270,8 +264,7 @@ def _document(lines: Sequence[str], asked: Namespace) -> str:
     rows = "\n".join(lines)
     return f"""# Extraction beside its parts, {today:%B %Y}
 
-Command: `python -m tests.benchmarks.extraction_parts`. {today:%Y-%m-%d}; {os.cpu_count()} shared
-{platform.machine()} cores, Linux {platform.release()}; Python {platform.python_version()},
+Command: `python -m tests.benchmarks.extraction_parts`. {today:%Y-%m-%d}; {machine()};
 {packages}, {torch.get_num_threads()} torch threads, two decoding processes.
 {asked.rounds} rounds; ratios are paired within a round: median [lowest, highest].
 {asked.clips} clips of 3 s, 320 x 240, H.264; float32. Peak memory of the benchmark: {peak:.0f} MiB.

@@ -288,6 +288,8 @@ def _open_pickles(folder: Path, kept: int = 2) -> Opened:
     def shard(number: int) -> Any:
         if number not in shards:
             with (folder / f"shard_{number:05d}.pkl").open("rb") as file:
+                # This is what the old format costs; the file was written by this very process's
+                # parent. PolySpace itself never loads a pickle.
                 shards[number] = pickle.load(file)
         shards.move_to_end(number)
         while len(shards) > kept:

@@ -36,6 +36,7 @@ from polyspace.train.fusion_workload import predict, translated
 from polyspace.train.sources import StoredClips
 from polyspace.train.train_converter import ConverterConfig
 from polyspace.train.train_fusion import FusionConfig
+from tests.benchmarks.document import publish
 from tests.support.stores import make_store
 
 ROOT = Path(__file__).parents[2]
@@ -76,14 +77,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = list(_rows(Path(folder), asked))
     text = _document(rows, asked)
-    sys.stdout.write(text)
-    if asked.out:
-        Path(asked.out).write_text(text)
+    publish(text, asked.out)
 
 
 def _asked() -> Namespace:
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--out", help="the document that is written")
+    parser.add_argument("--out", type=Path, help="the document that is written")
     parser.add_argument("--size", choices=list(SIZES), default="real")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--rounds", type=int, default=3)

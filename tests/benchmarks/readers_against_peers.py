@@ -10,10 +10,7 @@ ratios are paired; what is counted is CPU time, which other work on the machine 
 # torchcodec is in an extra of its own, which type checking does without.
 # pyright: reportMissingImports=false
 
-import os
-import platform
 import statistics
-import sys
 import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
@@ -31,6 +28,7 @@ import torch
 
 from polyspace.data.clips import Request
 from polyspace.data.decode import decode
+from tests.benchmarks.document import machine, publish, spread
 from tests.support.videos import scene, write_video
 
 FRAMES = 180
@@ -186,16 +184,14 @@ def main() -> None:
             small = measure(samples, asked.rounds, resize=True)
             lines += [*_table(kind, samples, rights, own, small), ""]
     text = _document(lines, asked)
-    sys.stdout.write(text)
-    if asked.out:
-        Path(asked.out).write_text(text)
+    publish(text, asked.out)
 
 
 def _asked() -> Namespace:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--share", type=float, default=1.0, help="of the clips")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--out", help="the document")
+    parser.add_argument("--out", type=Path, help="the document")
     return parser.parse_args()
 
 
@@ -215,29 +211,26 @@ def _table(
         "|---|---|---|---|---|---|",
         *(
             f"| {name} | {rights[name]} of {len(samples)} | {statistics.median(own[name]):.1f} "
-            f"| {_spread(own['polyspace'], own[name])} | {statistics.median(small[name]):.1f} "
-            f"| {_spread(small['polyspace'], small[name])} |"
+            f"| {_share(own['polyspace'], own[name])} | {statistics.median(small[name]):.1f} "
+            f"| {_share(small['polyspace'], small[name])} |"
             for name in own
         ),
     ]
 
 
-def _spread(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """Give the median of the rounds' ratios and, in brackets, the extremes."""
-    shares = [a / b for a, b in zip(ours, theirs, strict=True)]
-    return f"**{statistics.median(shares):.2f}** [{min(shares):.2f}, {max(shares):.2f}]"
+def _share(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """Give the rounds' ratios."""
+    return spread([a / b for a, b in zip(ours, theirs, strict=True)])
 
 
 def _document(lines: Sequence[str], asked: Namespace) -> str:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return "\n".join(
         (
             "# The video reader beside others",
             "",
             f"`make readers` ({asked.rounds} rounds), {datetime.now(UTC):%Y-%m-%d}. {WANTED} "
             f"frames of {FRAMES}, 320x240, to RGB; one process, one thread.",
-            f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}, Python "
-            f"{platform.python_version()}; {_versions()}.",
+            f"{machine()}; {_versions()}.",
             "",
             "Clips per CPU second, the median of the rounds; ratios are paired by round, median "
             "and extremes. At their own size, and with a resize of the wanted frames to 224x224 "

@@ -10,7 +10,6 @@ fast mode). A pass that takes too long is cut, and its rate is that of what was 
 
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -27,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tests.benchmarks.document import machine, publish, spread
 from tests.benchmarks.peers import PEERS, Opened, Peer
 
 BATCH = 256
@@ -56,9 +56,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         lines = [_line(PEERS[name], Path(folder), asked) for name in asked.peers]
     text = _document(lines, asked)
-    sys.stdout.write(text)
-    if asked.out:
-        Path(asked.out).write_text(text)
+    publish(text, asked.out)
 
 
 def _asked() -> Namespace:
@@ -68,7 +66,7 @@ def _asked() -> Namespace:
     parser.add_argument("--writes", type=int, default=3, help="rounds of writing")
     parser.add_argument("--seconds", type=float, default=10.0, help="of one pass at most")
     parser.add_argument("--peers", nargs="+", choices=tuple(PEERS), default=tuple(PEERS))
-    parser.add_argument("--out", help="the document")
+    parser.add_argument("--out", type=Path, help="the document")
     parser.add_argument("--folder", help="where to work; None: the system's")
     parser.add_argument("--child", choices=tuple(PEERS), help="measure one, as JSON")
     parser.add_argument("--phase", choices=("write", "read"), help="of that one")
@@ -188,13 +186,13 @@ def _anonymous_mib() -> float:
 def _row(name: str, found: dict[str, Any]) -> str:
     cells = [
         name,
-        _spread(found["write"]),
-        _spread(found["write_unsynced"]),
+        spread(found["write"]),
+        spread(found["write_unsynced"]),
         f"{found['bytes']:.2f}, {found['files']}",
         f"{statistics.median(found['open_ms']):.0f}",
         *(
             f"{statistics.median(mine for mine, _ in found[kind]):,.0f}: "
-            f"{_spread([mine / base for mine, base in found[kind]])}"
+            f"{spread([mine / base for mine, base in found[kind]])}"
             for kind in ("sequential", "shuffled")
         ),
         f"{max(0.0, found['anonymous_mib']):.0f}",
@@ -202,16 +200,7 @@ def _row(name: str, found: dict[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _spread(shares: Sequence[float]) -> str:
-    """Give the median and, in brackets, the extremes, to two significant digits."""
-    low, middle, high = (
-        f"{value:.2g}" for value in (min(shares), statistics.median(shares), max(shares))
-    )
-    return f"**{middle}** [{low}, {high}]"
-
-
 def _document(lines: Sequence[str], asked: Namespace) -> str:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return "\n".join(
         (
             "# The feature store beside other formats",
@@ -219,8 +208,7 @@ def _document(lines: Sequence[str], asked: Namespace) -> str:
             f"`make peers` ({asked.rounds} rounds, {asked.writes} of writing), "
             f"{datetime.now(UTC):%Y-%m-%d}. {asked.clips:,} clips of [{TOKENS}, {DIM}] float16, "
             f"batches of {BATCH}, one thread, warm page cache.",
-            f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}, Python "
-            f"{platform.python_version()}; {_versions()}.",
+            f"{machine()}; {_versions()}.",
             "",
             "Shares are of np.memmap's (reading) and np.save's (writing) speed in the same round: "
             "median and extremes. Written from memory; synced means until the disk has it. "

@@ -158,7 +158,7 @@ def test_ranks_learn_what_one_process_does(case, tolerance, features, together, 
 @pytest.mark.slow
 def test_gradients_meet_once_a_step(together):
     first, second, third = (set(found["gather"]) for found in together)
-    assert len(first) == len(second) == len(third) == 4
+    assert len(first) == len(second) == len(third) == 5
     assert not first & second | second & third | third & first
 
 

@@ -9,6 +9,7 @@ from polyspace.engine.loop import Step
 from tasks import tracking
 from tasks.lineage import Source
 from tasks.tracking import ALONE, Tracker
+from tests.support.stages import follow
 
 
 class Inner(Config):
@@ -34,15 +35,6 @@ def training():
     yield step(2, 3, float("nan"), skipped=True)
     yield step(2, 4, 1.0, r2=0.5)
     return "weights.pt"
-
-
-def drain(work):
-    steps = []
-    while True:
-        try:
-            steps.append(next(work))
-        except StopIteration as end:
-            return steps, end.value
 
 
 def runs(client, dataset="motion"):
@@ -86,7 +78,7 @@ def test_stages_nest_under_the_pipeline(client):
 
 def test_following_passes_everything_on_and_records_one_point_an_epoch(client):
     with tracking.run("train", Settings(), "motion", ALONE) as record:
-        steps, result = drain(tracking.follow(record, training()))
+        steps, result = follow(tracking.follow(record, training()))
 
     assert len(steps) == 4
     assert result == "weights.pt"
@@ -150,7 +142,7 @@ def test_switched_off_nothing_is_written_and_the_result_is_the_same(mlflow_uri):
     tracker = Tracker(enabled=False)
 
     with tracking.run("train", Settings(), "motion", tracker) as record:
-        steps, result = drain(tracking.follow(record, training()))
+        steps, result = follow(tracking.follow(record, training()))
 
     assert (len(steps), result) == (4, "weights.pt")
     assert record.run_id is None
@@ -169,7 +161,7 @@ def test_a_database_that_cannot_be_opened_costs_one_warning_and_no_training(
         tracking.pipeline("distill", Settings(), "motion", enabled=True) as tracker,
         tracking.run("train", Settings(), "motion", tracker) as record,
     ):
-        _, result = drain(tracking.follow(record, training()))
+        _, result = follow(tracking.follow(record, training()))
 
     assert result == "weights.pt"
     assert [line.message for line in caplog.records] == [
@@ -183,7 +175,7 @@ def test_a_tracker_that_fails_half_way_is_left_alone_after_one_warning(client, c
         tracking.run("train", Settings(), "motion", ALONE) as record,
     ):
         record.artefacts([tmp_path / "no such file"])
-        _, result = drain(tracking.follow(record, training()))
+        _, result = follow(tracking.follow(record, training()))
 
     assert result == "weights.pt"
     assert len(caplog.records) == 1

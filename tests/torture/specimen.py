@@ -17,6 +17,7 @@ from polyspace.store.block import Block
 from polyspace.store.layout import ArraySpec, ClipRows, Compression, StoreHeader
 from polyspace.store.reader import FeatureStore
 from polyspace.store.writer import StoreWriter, WorkItem
+from tests.support.stages import finish
 
 CLIPS_PER_ITEM = 4
 
@@ -109,12 +110,7 @@ def differences(path: Path, whole: Path) -> list[str]:
 
 def problems(path: Path) -> list[str]:
     """Say what `verify` names."""
-    stage = FeatureStore.open(path).verify()
-    while True:
-        try:
-            next(stage)
-        except StopIteration as end:
-            return [problem.what for problem in end.value.problems]
+    return [problem.what for problem in finish(FeatureStore.open(path).verify()).problems]
 
 
 def lost(path: Path, done: set[int]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from polyspace.models.branches.attention import Answer
+from polyspace.models.attention import Answer
 from polyspace.models.grids import TokenShape, resample, side_of
 
 BLOCKS = 2

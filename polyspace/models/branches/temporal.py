@@ -5,7 +5,7 @@ from dataclasses import replace
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from polyspace.models.branches.attention import Answer, Block, Embedding
+from polyspace.models.attention import Answer, Block, Embedding
 from polyspace.models.grids import TokenShape, resample
 
 BLOCKS = 2

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from polyspace.models.branches.attention import Answer, Block, Embedding
+from polyspace.models.attention import Answer, Block, Embedding
 from polyspace.models.grids import TokenShape
 
 SELECTORS = 32

@@ -63,10 +63,9 @@ def specs(found: Survey, student: str | None) -> Specs:
     names = _names(found, student)
     if len(set(names.values())) < len(names):
         raise ConfigError(f"backbones {', '.join(names.values())}: give another --student")
-    roles = ("student", *("teacher",) * len(names))
     return {
-        key: _spec(found, key, name, role)
-        for (key, name), role in zip(names.items(), roles, strict=False)
+        key: _spec(found, key, name, "teacher" if place else "student")
+        for place, (key, name) in enumerate(names.items())
     }
 
 

@@ -22,17 +22,13 @@ from tests.support.layouts import (
     write_csv,
     write_json,
 )
+from tests.support.stages import finish
 from tests.support.ucf101 import make_ucf101
 
 
 def checked(dataset, root) -> Checked:
     """Run a check to its end."""
-    stage = check(dataset, root)
-    while True:
-        try:
-            next(stage)
-        except StopIteration as end:
-            return end.value
+    return finish(check(dataset, root))
 
 
 def found(result):

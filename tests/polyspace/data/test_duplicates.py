@@ -1,17 +1,12 @@
 import os
 
 from polyspace.data.duplicates import look_over
-from polyspace.progress import Progress
+from tests.support.stages import follow
 
 
 def looked(root, *paths):
     """Run a search to its end; give what it said on the way, and what it found."""
-    stage, said = look_over(root, paths), list[Progress]()
-    while True:
-        try:
-            said.append(next(stage))
-        except StopIteration as end:
-            return said, end.value
+    return follow(look_over(root, paths))
 
 
 def test_only_files_of_equal_size_are_read_and_those_with_the_same_bytes_are_twins(tmp_path):

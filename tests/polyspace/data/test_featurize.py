@@ -1,6 +1,7 @@
 import shlex
 import sys
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from polyspace.models.backbones import registry
 from polyspace.precision import resolve
 from polyspace.store.reader import FeatureStore
 from tests.support.clips import ask
+from tests.support.stages import follow
 from tests.support.ucf101 import make_ucf101
 from tests.support.videos import write_audio
 
@@ -60,14 +62,10 @@ def config(root, out, **changes):
     return FeaturizeConfig.model_validate({"root": root, "out": out, **settings})
 
 
-def extract(root, out, **changes):
+def extract(root, out, **changes) -> tuple[list[FeatureStore], list[Any]]:
     """Run to the end; give the stores and every sign of life."""
-    said, stage = [], featurize.run(config(root, out, **changes))
-    while True:
-        try:
-            said.append(next(stage))
-        except StopIteration as end:
-            return [FeatureStore.open(path) for path in end.value], said
+    said, paths = follow(featurize.run(config(root, out, **changes)))
+    return [FeatureStore.open(path) for path in paths], said
 
 
 def chunk_ages(out):

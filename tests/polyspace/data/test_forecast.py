@@ -7,6 +7,7 @@ from polyspace.data import featurize, forecast
 from polyspace.data.featurize import FeaturizeConfig
 from polyspace.data.pace import Pace
 from polyspace.errors import DatasetError
+from tests.support.stages import finish
 from tests.support.ucf101 import make_ucf101
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -25,26 +26,18 @@ def config(root, out, **changes):
     )
 
 
-def end_of(stage):
-    while True:
-        try:
-            next(stage)
-        except StopIteration as end:
-            return end.value
-
-
 def sizes(folder):
     return {f: f.stat().st_size for f in folder.rglob("*") if f.is_file()}
 
 
 def test_nothing_is_written_and_features_then_take_what_was_said(root, tmp_path):
     asked = config(root, tmp_path / "out", spatial="full")
-    found = end_of(forecast.forecast(asked, sample=2))
+    found = finish(forecast.forecast(asked, sample=2))
     assert not asked.out.exists()
     assert [(split.split, split.clips) for split in found.splits] == [("train", 12), ("test", 4)]
     assert found.shapes["transnetv2"] == (4, 6, 12, 192)
 
-    end_of(featurize.run(asked))
+    finish(featurize.run(asked))
     for name in ("transnetv2", "motion_vectors"):
         chunks = [size for f, size in sizes(asked.out).items() if f.match(f"*/{name}/c.*")]
         assert found.size("full", name) == sum(chunks)
@@ -54,8 +47,8 @@ def test_nothing_is_written_and_features_then_take_what_was_said(root, tmp_path)
 
 
 def test_what_a_store_holds_already_is_not_to_be_done(root, tmp_path):
-    end_of(featurize.run(config(root, tmp_path, teachers=())))
-    found = end_of(forecast.forecast(config(root, tmp_path), sample=1))
+    finish(featurize.run(config(root, tmp_path, teachers=())))
+    found = finish(forecast.forecast(config(root, tmp_path), sample=1))
     assert [dict(split.missing) for split in found.splits] == [
         {"transnetv2": 0, "motion_vectors": 12},
         {"transnetv2": 0, "motion_vectors": 4},
@@ -64,14 +57,14 @@ def test_what_a_store_holds_already_is_not_to_be_done(root, tmp_path):
 
 
 def test_the_disk_of_another_forecast_may_be_too_small(root, tmp_path):
-    found = end_of(forecast.forecast(config(root, tmp_path), sample=1))
+    found = finish(forecast.forecast(config(root, tmp_path), sample=1))
     smaller, endless = replace(found, free=found.needed - 1), replace(found, free=None)
     assert (smaller.fits, found.fits, endless.fits) == (False, True, True)
 
 
 def test_a_demo_that_is_not_rendered_is_not_rendered_for_an_estimate(tmp_path):
     with pytest.raises(DatasetError, match="isn't rendered"):
-        end_of(forecast.forecast(config(tmp_path / "motion", tmp_path, dataset="motion"), sample=1))
+        finish(forecast.forecast(config(tmp_path / "motion", tmp_path, dataset="motion"), sample=1))
     assert not (tmp_path / "motion").exists()
 
 

@@ -7,6 +7,7 @@ from polyspace.data.encode import Setup
 from polyspace.errors import DatasetError
 from polyspace.models.backbones import registry as backbones
 from polyspace.precision import resolve
+from tests.support.stages import follow
 from tests.support.ucf101 import make_ucf101
 
 CPU = torch.device("cpu")
@@ -25,12 +26,8 @@ def measure(root):
     ]
     setup = Setup(CPU, resolve("fp32", CPU), spatial="2", batch=2, processes=0)
     clips = registry.read("ucf101", root, "train").clips
-    said, stage = [], pace.measure(root, clips, loaded, setup)
-    while True:
-        try:
-            said.append(str(next(stage)))
-        except StopIteration as end:
-            return end.value, said
+    said, found = follow(pace.measure(root, clips, loaded, setup))
+    return found, [str(word) for word in said]
 
 
 def test_every_backbone_is_timed_on_every_clip(root):

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from polyspace.engine.optimizer import Stepper, make
+from polyspace.engine.optimizer import Part, Stepper, make
 from polyspace.errors import DivergedError
 
 
 def stepper(model, *, fp16=False, patience=20, weight_decay=0.0):
     scaler = torch.amp.GradScaler("cpu", enabled=fp16, init_scale=1024.0)
-    optimizer = make("adamw", model, lr=0.1, weight_decay=weight_decay)
+    optimizer = make("adamw", [Part(model, weight_decay)], lr=0.1)
     return Stepper(model, optimizer, scaler, patience=patience)
 
 
@@ -26,7 +26,7 @@ def test_matrices_decay_and_vectors_do_not():
     model = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4))
     decay = {
         id(parameter): group["weight_decay"]
-        for group in make("adamw", model, lr=0.1, weight_decay=0.3).param_groups
+        for group in make("adamw", [Part(model, 0.3)], lr=0.1).param_groups
         for parameter in group["params"]
     }
     assert {name: decay[id(p)] for name, p in model.named_parameters()} == {
@@ -40,7 +40,7 @@ def test_matrices_decay_and_vectors_do_not():
 def test_frozen_parameters_are_not_the_optimizers():
     model = nn.Linear(3, 4)
     model.bias.requires_grad_(False)
-    groups = make("adamw", model, lr=0.1, weight_decay=0.3).param_groups
+    groups = make("adamw", [Part(model, 0.3)], lr=0.1).param_groups
     assert [p for group in groups for p in group["params"]] == [model.weight]
 
 
@@ -141,7 +141,7 @@ def test_sgd_steps_against_the_gradient_and_its_momentum():
     start = model.weight.item()
     taken = Stepper(
         model,
-        make("sgd", model, lr=0.1, weight_decay=0.0),
+        make("sgd", [Part(model, 0.0)], lr=0.1),
         torch.amp.GradScaler("cpu", enabled=False),
     )
     for _ in range(2):
@@ -196,3 +196,23 @@ def test_a_scaler_starts_anew_where_there_was_none():
     first, second = stepper(model), stepper(model, fp16=True)
     second.load_state_dict(first.state_dict())
     assert second.scaler.get_scale() == 1024
+
+
+def test_parts_descend_at_rates_of_their_own_and_are_shortened_by_themselves():
+    def lines(*, apart):
+        torch.manual_seed(0)
+        models = [nn.Linear(2, 1, bias=False) for _ in range(2)]
+        every = nn.ModuleList(models)
+        parts = [Part(models[0], 0.0), Part(models[1], 0.0, rate=0.1)] if apart else []
+        optimizer = make("sgd", parts or [Part(every, 0.0)], lr=1.0)
+        taken = Stepper(every, optimizer, torch.amp.GradScaler("cpu", enabled=False))
+        before = [model.weight.detach().clone() for model in models]
+        steep, flat = (model(torch.ones(1, 2)).sum() for model in models)
+        taken.step([1000 * steep + 0.5 * flat], lr=1.0)
+        return [m.weight.detach() - b for m, b in zip(models, before, strict=True)]
+
+    # Nesterov's first step is 1.9 times the gradient, which is shortened to one if it is longer.
+    steep, flat = lines(apart=True)
+    torch.testing.assert_close(steep, torch.full((1, 2), -1.9 / 2**0.5))
+    torch.testing.assert_close(flat, torch.full((1, 2), -0.1 * 1.9 * 0.5))
+    assert lines(apart=False)[1].abs().max() < 0.001

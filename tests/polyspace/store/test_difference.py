@@ -4,18 +4,11 @@ import pytest
 
 from polyspace.store.difference import compare
 from polyspace.store.repack import Packing, repack
-
-
-def drive(stage):
-    while True:
-        try:
-            next(stage)
-        except StopIteration as end:
-            return end.value
+from tests.support.stages import finish
 
 
 def test_a_store_does_not_differ_from_itself_however_it_is_cut(store, tmp_path):
-    packed = drive(repack(store, tmp_path / "packed.zarr", Packing(clips_per_chunk=3)))
+    packed = finish(repack(store, tmp_path / "packed.zarr", Packing(clips_per_chunk=3)))
     found = compare(store, packed)
     assert found.lines == ()
     assert str(found) == "the same clips, labels, settings and features"

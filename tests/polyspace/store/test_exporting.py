@@ -13,17 +13,10 @@ from polyspace.errors import ConfigError, CorruptStoreError, StoreError
 from polyspace.store.exporting import export_features
 from polyspace.store.formats import selection
 from polyspace.store.reader import FeatureStore
+from tests.support.stages import finish
 
 FORMATS = ("npz", "safetensors", "parquet")
 PARTS = ("tokens", "summary", "time_seconds")
-
-
-def drive(stage):
-    while True:
-        try:
-            next(stage)
-        except StopIteration as end:
-            return end.value
 
 
 @pytest.fixture
@@ -61,7 +54,7 @@ def array_of(file):
 @pytest.mark.usefixtures("batches")
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_value_leaves_as_it_is_stored(opened, tmp_path, kind):
-    file = drive(export_features(opened, tmp_path / f"motion.{kind}", kind))
+    file = finish(export_features(opened, tmp_path / f"motion.{kind}", kind))
     found, rows = array_of(file), np.arange(10)
     for name in opened.backbones:
         for part in PARTS:
@@ -75,7 +68,7 @@ def test_every_value_leaves_as_it_is_stored(opened, tmp_path, kind):
 
 
 def test_npz_says_which_clips_they_are(opened, tmp_path):
-    found = np.load(drive(export_features(opened, tmp_path / "a.npz", "npz")), allow_pickle=False)
+    found = np.load(finish(export_features(opened, tmp_path / "a.npz", "npz")), allow_pickle=False)
     assert tuple(found["ids"]) == opened.ids
     assert tuple(found["groups"]) == opened.groups
     assert tuple(found["class_names"]) == opened.class_names
@@ -87,7 +80,7 @@ def test_npz_says_which_clips_they_are(opened, tmp_path):
 
 
 def test_safetensors_says_which_clips_they_are(opened, tmp_path):
-    path = drive(export_features(opened, tmp_path / "a.safetensors", "safetensors"))
+    path = finish(export_features(opened, tmp_path / "a.safetensors", "safetensors"))
     with safe_open(path, "numpy") as file:
         facts = file.metadata()
         assert file.get_tensor("labels").tolist() == opened.labels.tolist()
@@ -100,7 +93,7 @@ def test_safetensors_says_which_clips_they_are(opened, tmp_path):
 
 
 def test_the_bytes_of_every_tensor_are_aligned(opened, tmp_path):
-    path = drive(export_features(opened, tmp_path / "a.safetensors", "safetensors"))
+    path = finish(export_features(opened, tmp_path / "a.safetensors", "safetensors"))
     content = path.read_bytes()
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
@@ -113,7 +106,7 @@ def test_the_bytes_of_every_tensor_are_aligned(opened, tmp_path):
 
 def test_parquet_has_a_row_for_each_clip(opened, tmp_path):
     rows = pq.read_table(
-        drive(export_features(opened, tmp_path / "a.parquet", "parquet"))
+        finish(export_features(opened, tmp_path / "a.parquet", "parquet"))
     ).to_pylist()
     names = ("id", "group", "label", "class_name", "split")
     for row, found in enumerate(rows):
@@ -123,7 +116,7 @@ def test_parquet_has_a_row_for_each_clip(opened, tmp_path):
 
 
 def test_parquet_tells_hugging_face_the_shapes(opened, tmp_path):
-    path = drive(export_features(opened, tmp_path / "a.parquet", "parquet"))
+    path = finish(export_features(opened, tmp_path / "a.parquet", "parquet"))
     schema = pq.read_schema(path)
     features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
     tokens = {"_type": "Array4D", "shape": [1, 2, 3, 4], "dtype": "float16"}
@@ -144,14 +137,14 @@ def test_parquet_is_written_a_row_group_at_a_time(opened, tmp_path, monkeypatch)
         for part in PARTS
     )
     monkeypatch.setattr(selection, "BATCH_BYTES", 3 * clip)
-    path = drive(export_features(opened, tmp_path / "a.parquet", "parquet"))
+    path = finish(export_features(opened, tmp_path / "a.parquet", "parquet"))
     file = pq.ParquetFile(path)
     assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [3, 3, 3, 1]
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_clips_that_some_backbone_has_not_seen_stay(holey, tmp_path, kind):
-    found = array_of(drive(export_features(holey, tmp_path / f"a.{kind}", kind)))
+    found = array_of(finish(export_features(holey, tmp_path / f"a.{kind}", kind)))
     rows = np.array([0, 1, 3, 4, 5, 6, 7, 8])
     assert np.array_equal(
         np.asarray(found["tokens/teacher"], np.float32),
@@ -163,7 +156,7 @@ def test_clips_that_some_backbone_has_not_seen_stay(holey, tmp_path, kind):
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_only_the_backbones_that_are_named_leave(opened, tmp_path, kind):
-    found = array_of(drive(export_features(opened, tmp_path / f"a.{kind}", kind, ("teacher",))))
+    found = array_of(finish(export_features(opened, tmp_path / f"a.{kind}", kind, ("teacher",))))
     assert "tokens/teacher" in found
     assert "tokens/student" not in found
 
@@ -175,7 +168,7 @@ def test_types_that_a_format_lacks_leave_as_float32(make_sample, path, tmp_path,
     store = FeatureStore.open(
         replace(sample, specs=(replace(sample.specs[0], dtype=dtype),)).write(path)
     )
-    file = drive(export_features(store, tmp_path / f"a.{kind}", kind))
+    file = finish(export_features(store, tmp_path / f"a.{kind}", kind))
     rows = np.arange(10)
     read = {"tokens": store.tokens("student", rows), "summary": store.summary("student", rows)}
     keeps = kind == "safetensors" and dtype == "bfloat16"
@@ -190,7 +183,7 @@ def test_types_that_a_format_lacks_leave_as_float32(make_sample, path, tmp_path,
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_the_same_store_is_the_same_file(opened, tmp_path, kind):
-    files = [drive(export_features(opened, tmp_path / f"{n}.{kind}", kind)) for n in "ab"]
+    files = [finish(export_features(opened, tmp_path / f"{n}.{kind}", kind)) for n in "ab"]
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
@@ -207,7 +200,7 @@ def test_signs_of_life_count_up_to_the_end(opened, tmp_path, monkeypatch, kind):
 def test_a_file_that_is_there_is_never_overwritten(opened, tmp_path):
     (tmp_path / "a.npz").write_bytes(b"mine")
     with pytest.raises(StoreError, match=r"a\.npz is there already"):
-        drive(export_features(opened, tmp_path / "a.npz", "npz"))
+        finish(export_features(opened, tmp_path / "a.npz", "npz"))
     assert (tmp_path / "a.npz").read_bytes() == b"mine"
 
 
@@ -228,16 +221,16 @@ def test_damaged_features_never_leave(store, tmp_path, kind):
     content[10] ^= 1
     chunk.write_bytes(content)
     with pytest.raises(CorruptStoreError):
-        drive(export_features(FeatureStore.open(store), tmp_path / f"a.{kind}", kind))
+        finish(export_features(FeatureStore.open(store), tmp_path / f"a.{kind}", kind))
     assert not list(tmp_path.glob("a.*"))
 
 
 def test_what_the_store_does_not_hold_is_refused(opened, make_sample, path, tmp_path):
     with pytest.raises(StoreError, match="holds student, teacher, not vivit"):
-        drive(export_features(opened, tmp_path / "a.npz", "npz", ("vivit",)))
+        finish(export_features(opened, tmp_path / "a.npz", "npz", ("vivit",)))
     empty = FeatureStore.open(make_sample().write(path, items=0))
     with pytest.raises(StoreError, match="no clip with features of student and teacher"):
-        drive(export_features(empty, tmp_path / "a.npz", "npz"))
+        finish(export_features(empty, tmp_path / "a.npz", "npz"))
     assert not list(tmp_path.glob("a.*"))
 
 
@@ -245,4 +238,4 @@ def test_parquet_without_pyarrow_says_what_to_install(opened, tmp_path, monkeypa
     monkeypatch.delitem(sys.modules, "polyspace.store.formats.parquet", raising=False)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ConfigError, match=r"by pyarrow, .* pip install polyspace\[parquet\]"):
-        drive(export_features(opened, tmp_path / "a.parquet", "parquet"))
+        finish(export_features(opened, tmp_path / "a.parquet", "parquet"))

@@ -14,14 +14,7 @@ from polyspace.store.legacy import description
 from polyspace.store.reader import FeatureStore
 from polyspace.store.verification import verify
 from polyspace.store.writer import StoreWriter
-
-
-def drive(stage):
-    while True:
-        try:
-            next(stage)
-        except StopIteration as end:
-            return end.value
+from tests.support.stages import finish
 
 
 @dataclass
@@ -110,7 +103,7 @@ def out(tmp_path):
 
 
 def imported(source, out, **options):
-    return FeatureStore.open(drive(import_features(source, out, **options)))
+    return FeatureStore.open(finish(import_features(source, out, **options)))
 
 
 @pytest.mark.parametrize("form", ["pkl", "npy_dir", "npz"])
@@ -120,7 +113,7 @@ def test_each_form_comes_back_bit_by_bit(tmp_path, out, form, dtype):
     source = getattr(old, form)(tmp_path / "old")
     store = imported(source, out, student="vjepa2")
     assert store.path == out / "ucf101_train.zarr"
-    assert not drive(verify(store.path)).problems
+    assert not finish(verify(store.path)).problems
     names = {"student": "vjepa2", "MCG-NJU/videomae": "MCG-NJU_videomae"}
     rows = store.rows(tuple(names.values()))
     assert len(rows) == 8
@@ -377,7 +370,7 @@ def test_a_shard_is_let_go_before_the_next_is_read(tmp_path, out, old, monkeypat
 
 def test_what_was_exported_as_npz_comes_back(tmp_path, out, written):
     store = FeatureStore.open(written)
-    path = drive(export_features(store, tmp_path / "motion.npz", "npz"))
+    path = finish(export_features(store, tmp_path / "motion.npz", "npz"))
     again = imported(path, out, dataset="motion", split="train", student="student")
     assert (again.ids, again.groups, again.class_names) == (
         store.ids,

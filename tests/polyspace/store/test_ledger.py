@@ -10,6 +10,7 @@ from polyspace.store.journal import LedgerFile
 from polyspace.store.local import LocalFolder
 from polyspace.store.seal import seal, unseal
 from polyspace.store.verification import verify
+from tests.support.stages import finish
 
 
 @pytest.fixture
@@ -95,19 +96,11 @@ def test_every_flipped_bit_of_a_ledger_file_is_an_error(store, file):
         bad[bit // 8] ^= 1 << bit % 8
         file.write_bytes(bad)
         try:
-            found = drive(verify(store))
+            found = finish(verify(store))
             # The last line break: what it ended is half a line now.
             assert "ends in half a line" in found.problems[0].what
         except CorruptStoreError:
             continue
-
-
-def drive(stage):
-    while True:
-        try:
-            next(stage)
-        except StopIteration as end:
-            return end.value
 
 
 def append(store, entry, **changes):

@@ -26,6 +26,7 @@ from polyspace.store.verification import verify
 from polyspace.store.writer import StoreWriter
 from polyspace.train.sources import SourceSettings, open_clips
 from tests.support.s3 import distrust, make_bucket, s3_server
+from tests.support.stages import finish
 from tests.support.ucf101 import make_ucf101
 
 # Takes the lease on the first work item, and never gives it back.
@@ -90,14 +91,6 @@ def carry(source, target):
     return target
 
 
-def run(stage):
-    while True:
-        try:
-            next(stage)
-        except StopIteration as end:
-            return end.value
-
-
 def flip(path, key, byte=3):
     place = storage.at(path)
     content = bytearray(place.read(key))
@@ -143,7 +136,7 @@ def test_a_store_opens_wherever_it_is_carried(written, remote, tmp_path):
 
     stores = [FeatureStore.open(path) for path in (written, remote, back)]
     assert len({store.fingerprint for store in stores}) == 1
-    assert not run(stores[1].verify()).problems
+    assert not finish(stores[1].verify()).problems
     rows = np.arange(10)
     assert torch.equal(stores[1].tokens("teacher", rows), stores[2].tokens("teacher", rows))
 
@@ -265,7 +258,7 @@ def test_a_bucket_is_filled_by_extraction_and_read_by_training(
         cached_features_path=Path(out),
     )
     cpu, unused = torch.device("cpu"), tmp_path / "unused"
-    clips = run(open_clips(settings, split="train", device=cpu, scratch=unused))
+    clips = finish(open_clips(settings, split="train", device=cpu, scratch=unused))
     assert clips.tokens("motion_vectors", np.array([1, 0])).isfinite().all()
     assert not any(tmp_path.glob("s3*"))
 
@@ -277,14 +270,14 @@ def test_a_flipped_bit_is_found_and_exactly_its_clip_is_done_again(sample, own):
     with pytest.raises(CorruptStoreError, match=r"c\.1\.0\.0\.0\.0 is altered.*clips v_Tähti_g04"):
         before.tokens("student", np.array([5]))
     assert before.tokens("student", np.array([0])).isfinite().all()
-    [problem] = run(verify(own)).problems
+    [problem] = finish(verify(own)).problems
     assert problem.clips == ("v_Tähti_g04",)
-    assert run(repair(own)).clips == ("v_Tähti_g04",)
+    assert finish(repair(own)).clips == ("v_Tähti_g04",)
     assert FeatureStore.open(own).coverage.pending == 1
     sample.write(own)
     after = FeatureStore.open(own)
     assert after.fingerprint == before.fingerprint
-    assert not run(verify(own)).problems
+    assert not finish(verify(own)).problems
 
 
 def test_a_file_that_could_not_be_fetched_is_fetched_again(own):

@@ -9,16 +9,9 @@ from polyspace.errors import CorruptStoreError, StoreError
 from polyspace.store.reader import FeatureStore
 from polyspace.store.repack import Packing, repack
 from polyspace.store.verification import verify
+from tests.support.stages import finish
 
 TYPES = ["bfloat16", "float32", "scaled", "int8"]
-
-
-def drive(stage):
-    while True:
-        try:
-            next(stage)
-        except StopIteration as end:
-            return end.value
 
 
 @pytest.fixture
@@ -29,12 +22,12 @@ def whole(sample, path):
 
 @pytest.mark.parametrize("packing", [Packing(3), Packing(64), Packing(compression="zstd")])
 def test_the_same_type_has_the_same_fingerprint(whole, tmp_path, packing):
-    packed = drive(repack(whole, tmp_path / "packed.zarr", packing))
+    packed = finish(repack(whole, tmp_path / "packed.zarr", packing))
     old, new = FeatureStore.open(whole), FeatureStore.open(packed)
     assert new.fingerprint == old.fingerprint
     assert new.coverage == old.coverage
     assert new.lost("student") == old.lost("student")
-    assert not drive(verify(packed)).problems
+    assert not finish(verify(packed)).problems
     rows = old.rows(["student", "teacher"])
     for name in old.backbones:
         assert torch.equal(new.tokens(name, rows), old.tokens(name, rows))
@@ -42,7 +35,7 @@ def test_the_same_type_has_the_same_fingerprint(whole, tmp_path, packing):
 
 @pytest.mark.parametrize("dtype", TYPES)
 def test_another_type_holds_the_same_as_far_as_it_can(whole, tmp_path, dtype):
-    packed = drive(repack(whole, tmp_path / "packed.zarr", Packing(storage=dtype)))
+    packed = finish(repack(whole, tmp_path / "packed.zarr", Packing(storage=dtype)))
     old, new = FeatureStore.open(whole), FeatureStore.open(packed)
     rows = old.rows(["student", "teacher"])
     for name in old.backbones:
@@ -55,13 +48,13 @@ def test_another_type_holds_the_same_as_far_as_it_can(whole, tmp_path, dtype):
 
 @pytest.mark.parametrize("dtype", TYPES)
 def test_and_again_in_the_same_type_changes_no_byte(whole, tmp_path, dtype):
-    once = drive(repack(whole, tmp_path / "once.zarr", Packing(storage=dtype)))
-    twice = drive(repack(once, tmp_path / "twice.zarr", Packing(clips_per_chunk=2)))
+    once = finish(repack(whole, tmp_path / "once.zarr", Packing(storage=dtype)))
+    twice = finish(repack(once, tmp_path / "twice.zarr", Packing(clips_per_chunk=2)))
     assert FeatureStore.open(twice).fingerprint == FeatureStore.open(once).fingerprint
 
 
 def test_any_zarr_client_reads_a_compressed_store(whole, tmp_path):
-    packed = drive(repack(whole, tmp_path / "packed.zarr", Packing(compression="zstd")))
+    packed = finish(repack(whole, tmp_path / "packed.zarr", Packing(compression="zstd")))
     store = FeatureStore.open(packed)
     rows = store.rows(["student"])
     theirs = zarr.open_array(packed / "tokens" / "student", mode="r")[:]
@@ -71,7 +64,7 @@ def test_any_zarr_client_reads_a_compressed_store(whole, tmp_path):
 def test_an_unfinished_store_is_refused(sample, path, tmp_path):
     sample.write(path, items=1)
     with pytest.raises(StoreError, match="6 clips that are not done"):
-        drive(repack(path, tmp_path / "packed.zarr", Packing()))
+        finish(repack(path, tmp_path / "packed.zarr", Packing()))
     assert not (tmp_path / "packed.zarr").exists()
 
 
@@ -81,12 +74,12 @@ def test_damage_is_not_carried_over(store, tmp_path):
     content[5] ^= 4
     file.write_bytes(content)
     with pytest.raises(CorruptStoreError, match="altered"):
-        drive(repack(store, tmp_path / "packed.zarr", Packing()))
+        finish(repack(store, tmp_path / "packed.zarr", Packing()))
 
 
 def test_what_was_stopped_goes_on(whole, tmp_path):
     stage = repack(whole, tmp_path / "packed.zarr", Packing(clips_per_chunk=2))
     next(stage)
     stage.close()
-    packed = drive(repack(whole, tmp_path / "packed.zarr", Packing(clips_per_chunk=2)))
+    packed = finish(repack(whole, tmp_path / "packed.zarr", Packing(clips_per_chunk=2)))
     assert FeatureStore.open(packed).fingerprint == FeatureStore.open(whole).fingerprint

@@ -12,14 +12,7 @@ from polyspace.store.layout import PARTS
 from polyspace.store.reader import FeatureStore
 from polyspace.store.repair import repair
 from polyspace.store.verification import verify
-
-
-def drive(stage):
-    while True:
-        try:
-            next(stage)
-        except StopIteration as end:
-            return end.value
+from tests.support.stages import finish
 
 
 def flip(file, *bits):
@@ -43,7 +36,7 @@ def complete(sample, path):
 
 
 def assert_whole(path, original):
-    assert drive(verify(path)).problems == ()
+    assert finish(verify(path)).problems == ()
     assert FeatureStore.open(path).fingerprint == original
 
 
@@ -56,7 +49,7 @@ def test_a_good_store_is_left_alone_and_progress_is_counted(store):
     before = stamps(store)
     seen = list(repair(store))
     assert [(step.done, step.total) for step in seen] == [(done, 6) for done in range(1, 7)]
-    assert str(drive(repair(store))) == f"{store}: nothing to repair"
+    assert str(finish(repair(store))) == f"{store}: nothing to repair"
     assert stamps(store) == before
 
 
@@ -66,7 +59,7 @@ def test_exactly_the_damaged_clips_become_pending_and_the_others_keep_their_byte
     file, entry = store / "tokens/teacher/c.1.0.0.0.0", ledger.read(store).entries["teacher", 1]
     good = file.read_bytes()
     flip(file, 8 * (1 * 120 + 7), 8 * (3 * 120 + 7))
-    repaired = drive(repair(store))
+    repaired = finish(repair(store))
     assert repaired.clips == (sample.rows.ids[5], sample.rows.ids[7])
     assert str(repaired) == (
         f"{store}: took 0 damaged lines and 2 damaged clips out; 2 clips are to be done: run the "
@@ -79,7 +72,7 @@ def test_exactly_the_damaged_clips_become_pending_and_the_others_keep_their_byte
     left = ledger.read(store).entries["teacher", 1]
     assert left.sha256 == (entry.sha256[0], None, entry.sha256[2], None)
     assert left.fence > entry.fence
-    assert drive(verify(store)).problems == ()
+    assert finish(verify(store)).problems == ()
     assert FeatureStore.open(store).rows(["teacher"]).tolist() == [0, 1, 2, 3, 4, 6, 8, 9]
     assert FeatureStore.open(store).rows(["student"]).tolist() == list(range(10))
 
@@ -91,7 +84,7 @@ def test_exactly_the_damaged_clips_become_pending_and_the_others_keep_their_byte
 def test_damage_beside_the_clips_costs_none(store, original):
     # The item's last two rows are fill.
     flip(store / "summary/student/c.2.0.0", 8 * (3 * 8))
-    repaired = drive(repair(store))
+    repaired = finish(repair(store))
     assert repaired.clips == ()
     assert_whole(store, original)
 
@@ -107,7 +100,7 @@ def test_a_file_that_is_not_whole_costs_the_clips_of_its_item(
         file.unlink()
     else:
         file.write_bytes({"empty": b"", "short": good[:-1], "long": good + b"x"}[damage])
-    assert drive(repair(store)).clips == sample.rows.ids[4:8]
+    assert finish(repair(store)).clips == sample.rows.ids[4:8]
     assert FeatureStore.open(store).rows(["student"]).tolist() == [0, 1, 2, 3, 8, 9]
     assert complete(sample, store) == {1: ((4, 5, 6, 7), ("student",))}
     assert_whole(store, original)
@@ -117,7 +110,7 @@ def test_quarantined_clips_stay_so_even_when_all_others_are_damaged(make_sample,
     sample = replace(make_sample(), quarantined={"v_Tähti_g05": "no frames"})
     original = FeatureStore.open(sample.write(path)).fingerprint
     (path / "tokens/student/c.1.0.0.0.0").unlink()
-    assert drive(repair(path)).clips == tuple(sample.rows.ids[row] for row in (4, 6, 7))
+    assert finish(repair(path)).clips == tuple(sample.rows.ids[row] for row in (4, 6, 7))
     assert FeatureStore.open(path).coverage.quarantined == {"v_Tähti_g05": "no frames"}
     assert complete(sample, path) == {1: ((4, 6, 7), ("student",))}
     assert_whole(path, original)
@@ -127,7 +120,7 @@ def test_a_compressed_file_costs_the_clips_of_its_item(make_sample, path):
     sample = make_sample(compression="zstd")
     original = FeatureStore.open(sample.write(path)).fingerprint
     flip(path / "tokens/student/c.0.0.0.0.0", 99)
-    assert drive(repair(path)).clips == sample.rows.ids[:4]
+    assert finish(repair(path)).clips == sample.rows.ids[:4]
     assert complete(sample, path) == {0: ((0, 1, 2, 3), ("student",))}
     assert_whole(path, original)
 
@@ -141,7 +134,7 @@ def test_damaged_lines_are_taken_out_and_their_clips_done_again(store, sample, o
     )
     with pytest.raises(CorruptStoreError, match="run polyspace store repair"):
         ledger.read(store)
-    repaired = drive(repair(store))
+    repaired = finish(repair(store))
     assert (repaired.lines, repaired.pending, repaired.clips) == (2, 4, ())
     assert complete(sample, store) == {1: ((4, 5, 6, 7), ("student", "teacher"))}
     assert_whole(store, original)
@@ -161,7 +154,7 @@ def test_a_ledger_file_that_got_lost_costs_the_clips_on_which_it_had_lines(
     file.unlink()
     with pytest.raises(StoreError, match="run polyspace store repair"):
         FeatureStore.open(shared)
-    repaired = drive(repair(shared))
+    repaired = finish(repair(shared))
     assert (repaired.lines, repaired.pending, repaired.has_changed) == (0, 2, True)
     assert FeatureStore.open(shared).rows(["student", "teacher"]).tolist() == list(range(8))
     assert complete(sample, shared) == {2: ((8, 9), ("student", "teacher"))}
@@ -175,7 +168,7 @@ def test_where_the_lines_on_metadata_are_lost_those_on_work_items_prove_it(
     file.unlink()
     with pytest.raises(CorruptStoreError, match=r"the ledger has no line on .* store repair"):
         ledger.read(shared)
-    drive(repair(shared))
+    finish(repair(shared))
     assert complete(sample, shared) == {
         0: ((0, 1, 2, 3), ("student", "teacher")),
         1: ((4, 5, 6, 7), ("student", "teacher")),
@@ -190,7 +183,7 @@ def test_but_not_metadata_that_says_something_else(shared):
     header.write_text(header.read_text().replace('"tilt"', '"zoom"'))
     before = stamps(shared)
     with pytest.raises(CorruptStoreError, match="under other clips, labels, classes or weights"):
-        drive(repair(shared))
+        finish(repair(shared))
     assert stamps(shared) == before
 
 
@@ -199,7 +192,7 @@ def test_nor_that_which_nothing_is_said_of_any_more(store):
         file.unlink()
     before = stamps(store)
     with pytest.raises(CorruptStoreError, match=r"has lost all of its lines on .*extract it again"):
-        drive(repair(store))
+        finish(repair(store))
     assert stamps(store) == before
 
 
@@ -208,7 +201,7 @@ def test_damaged_metadata_has_to_come_from_a_copy(store, name):
     flip(store / name, 99)
     before = stamps(store)
     with pytest.raises(CorruptStoreError, match=f"{name}.* restore it from a copy"):
-        drive(repair(store))
+        finish(repair(store))
     assert stamps(store) == before
 
 
@@ -226,11 +219,11 @@ def test_a_kill_between_a_file_and_its_line_is_noticed_and_mended(
     with monkeypatch.context() as patch:
         patch.setattr(LedgerFile, "append", kill)
         with pytest.raises(Killed):
-            drive(repair(store))
-    (problem,) = drive(verify(store)).problems
+            finish(repair(store))
+    (problem,) = finish(verify(store)).problems
     assert problem.clips == (sample.rows.ids[6],)
     assert "is replaced: the ledger has another crc32c" in problem.what
-    assert drive(repair(store)).clips == (sample.rows.ids[6],)
+    assert finish(repair(store)).clips == (sample.rows.ids[6],)
     assert complete(sample, store) == {1: ((6,), ("teacher",))}
     assert_whole(store, original)
 
@@ -246,9 +239,9 @@ def test_so_is_a_kill_between_the_files_of_one_item(store, sample, original, mon
     with monkeypatch.context() as patch:
         patch.setattr(chunks, "publish", publish)
         with pytest.raises(Killed):
-            drive(repair(store))
-    assert drive(verify(store)).problems
-    assert drive(repair(store)).clips == (sample.rows.ids[6],)
+            finish(repair(store))
+    assert finish(verify(store)).problems
+    assert finish(repair(store)).clips == (sample.rows.ids[6],)
     assert complete(sample, store) == {1: ((6,), ("teacher",))}
     assert_whole(store, original)
 
@@ -260,7 +253,7 @@ def test_a_kill_while_damaged_clips_are_done_again_loses_no_good_ones(
         raise Killed
 
     flip(store / "tokens/teacher/c.1.0.0.0.0", 8 * (2 * 120 + 7))
-    drive(repair(store))
+    finish(repair(store))
     with monkeypatch.context() as patch:
         patch.setattr(LedgerFile, "append", kill)
         with pytest.raises(Killed):
@@ -272,13 +265,13 @@ def test_a_kill_while_damaged_clips_are_done_again_loses_no_good_ones(
 def test_good_clips_that_are_damaged_meanwhile_are_not_vouched_for_anew(store, sample):
     file = store / "tokens/teacher/c.1.0.0.0.0"
     flip(file, 8 * (2 * 120 + 7))
-    drive(repair(store))
+    finish(repair(store))
     flip(file, 8 * (1 * 120 + 7))
     with pytest.raises(CorruptStoreError, match=r"c\.1\.0\.0\.0\.0 is altered.*store repair"):
         complete(sample, store)
-    assert drive(repair(store)).clips == (sample.rows.ids[5],)
+    assert finish(repair(store)).clips == (sample.rows.ids[5],)
     assert complete(sample, store) == {1: ((5, 6), ("teacher",))}
-    assert drive(verify(store)).problems == ()
+    assert finish(verify(store)).problems == ()
 
 
 def test_what_somebody_does_again_while_it_is_inspected_is_not_requeued(
@@ -297,7 +290,7 @@ def test_what_somebody_does_again_while_it_is_inspected_is_not_requeued(
     (store / "tokens/teacher/c.1.0.0.0.0").unlink()
     with monkeypatch.context() as patch:
         patch.setattr(repairing.Leases, "hold", hold)
-        assert drive(repair(store)).clips == ()
+        assert finish(repair(store)).clips == ()
     assert_whole(store, original)
 
 
@@ -306,8 +299,8 @@ def test_clips_of_several_backbones_and_files_are_put_right_together(store, samp
     files = sorted(file for part in PARTS for file in (store / part).rglob("c.*"))
     for file in draw.sample(files, 9):
         flip(file, draw.randrange(8 * file.stat().st_size))
-    damaged = {clip for problem in drive(verify(store)).problems for clip in problem.clips}
-    repaired = drive(repair(store))
+    damaged = {clip for problem in finish(verify(store)).problems for clip in problem.clips}
+    repaired = finish(repair(store))
     assert set(repaired.clips) == damaged
     assert list(repaired.clips) == sorted(repaired.clips)
     complete(sample, store)
@@ -316,11 +309,11 @@ def test_clips_of_several_backbones_and_files_are_put_right_together(store, samp
 
 def test_no_lease_is_left(store):
     flip(store / "tokens/teacher/c.1.0.0.0.0", 99)
-    drive(repair(store))
+    finish(repair(store))
     assert os.listdir(store / "leases") == []
 
 
 def test_where_there_is_no_store_nothing_is_made(tmp_path):
     with pytest.raises(StoreError, match="no feature store at"):
-        drive(repair(tmp_path / "nothing.zarr"))
+        finish(repair(tmp_path / "nothing.zarr"))
     assert list(tmp_path.iterdir()) == []

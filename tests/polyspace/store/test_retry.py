@@ -5,15 +5,8 @@ from polyspace.store import ledger
 from polyspace.store.reader import FeatureStore
 from polyspace.store.retry import retry
 from polyspace.store.verification import verify
+from tests.support.stages import finish
 from tests.support.stores import make_store
-
-
-def end(stage):
-    while True:
-        try:
-            next(stage)
-        except StopIteration as stop:
-            return stop.value
 
 
 def test_what_was_quarantined_is_pending_and_nothing_else_changes(tmp_path):
@@ -29,7 +22,7 @@ def test_what_was_quarantined_is_pending_and_nothing_else_changes(tmp_path):
     for name in before.layout.specs:
         assert after.digests(name) == before.digests(name)
         assert after.pending(name, 2) == (45, 46, 47)
-    assert not end(verify(path)).problems
+    assert not finish(verify(path)).problems
     assert FeatureStore.open(path).coverage.pending == 3
 
 

@@ -15,18 +15,11 @@ from polyspace.store.layout import PARTS, ArraySpec
 from polyspace.store.reader import FeatureStore
 from polyspace.store.repair import repair
 from polyspace.store.verification import verify
+from tests.support.stages import finish
 
 # As that version gave them, of the store as it is and when it had written the last item, too.
 UNFINISHED = "2ba77f6681c455f915747399dc32a77a80a4d4c972076c1ce7f790787ed99580"
 FINISHED = "76eb576eb85294308ce8f914585107b8ea32f1d65dd982bf5bcd14357ed07943"
-
-
-def drive(stage):
-    while True:
-        try:
-            next(stage)
-        except StopIteration as end:
-            return end.value
 
 
 @pytest.fixture
@@ -70,7 +63,7 @@ def test_it_opens_and_reads_as_it_was_written(old, sample):
 
 def test_reading_and_verifying_change_nothing(old):
     before = {file: file.read_bytes() for file in old.rglob("*") if file.is_file()}
-    assert drive(verify(old)).problems == ()
+    assert finish(verify(old)).problems == ()
     FeatureStore.open(old).tokens("student", np.array([0]))
     assert {file: file.read_bytes() for file in old.rglob("*") if file.is_file()} == before
 
@@ -79,7 +72,7 @@ def test_what_is_pending_is_completed_to_what_it_would_have_been(old, sample):
     before = {file: file.read_bytes() for part in PARTS for file in (old / part).rglob("c.*")}
     assert complete(sample, old) == {2: (8, 9)}
     assert FeatureStore.open(old).fingerprint == FINISHED
-    assert drive(verify(old)).problems == ()
+    assert finish(verify(old)).problems == ()
     assert {file: file.read_bytes() for file in before} == before
     assert json.loads((old / "zarr.json").read_bytes())["attributes"]["schema"] == 1
 
@@ -95,14 +88,14 @@ def test_damage_is_found_and_only_the_damaged_clips_are_done_again(old, sample):
     complete(sample, old)
     file = old / "tokens/teacher/c.1.0.0.0.0"
     flip(file, 8 * (2 * 120 + 7))
-    (problem,) = drive(verify(old)).problems
+    (problem,) = finish(verify(old)).problems
     assert problem.clips == (sample.rows.ids[6],)
     with pytest.raises(CorruptStoreError, match="altered in the files of clips v_Tähti_g04"):
         FeatureStore.open(old).tokens("teacher", np.array([0]))
-    assert drive(repair(old)).clips == (sample.rows.ids[6],)
+    assert finish(repair(old)).clips == (sample.rows.ids[6],)
     assert complete(sample, old) == {1: (6,)}
     assert FeatureStore.open(old).fingerprint == FINISHED
-    assert drive(verify(old)).problems == ()
+    assert finish(verify(old)).problems == ()
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "short"])
@@ -189,7 +182,7 @@ def test_no_flipped_bit_changes_silently_what_is_read(old, sample, is_complete):
         good = file.read_bytes()
         flip(file, draw.randrange(8 * len(good)))
         try:
-            found = drive(verify(old)).problems
+            found = finish(verify(old)).problems
             # Only what that version did not vouch for, and what means nothing, may pass.
             assert found or everything(old) == expected, file
         except StoreError:

@@ -8,20 +8,11 @@ from polyspace.store import ledger
 from polyspace.store.layout import PARTS
 from polyspace.store.reader import FeatureStore
 from polyspace.store.verification import inspect, verify
-
-
-def drive(stage):
-    """Run a stage to its end; give what it yields and what it returns."""
-    seen = []
-    while True:
-        try:
-            seen.append(next(stage))
-        except StopIteration as end:
-            return seen, end.value
+from tests.support.stages import follow
 
 
 def test_a_good_store_has_no_problems_and_progress_is_counted(store):
-    seen, found = drive(FeatureStore.open(store).verify())
+    seen, found = follow(FeatureStore.open(store).verify())
     assert [(step.done, step.total) for step in seen] == [(done, 6) for done in range(1, 7)]
     assert str(seen[-1]) == "teacher, 0 problems"
     assert found.problems == ()
@@ -38,7 +29,7 @@ def test_every_flipped_bit_in_a_chunk_is_found(store):
         for file, content in good.items():
             file.write_bytes(content)
             _flip(file, draw.randrange(8 * len(content)))
-        _, found = drive(verify(store))
+        _, found = follow(verify(store))
         named = " ".join(problem.what for problem in found.problems)
         assert [file for file in files if str(file) not in named] == []
     assert 12 * len(files) > 200
@@ -71,7 +62,7 @@ def test_every_file_that_is_missing_or_cut_short_is_noticed(store, kept):
 
 def test_verifying_changes_nothing(store):
     before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
-    drive(verify(store))
+    follow(verify(store))
     assert {path: path.stat().st_mtime_ns for path in store.rglob("*")} == before
 
 
@@ -80,13 +71,13 @@ def test_a_store_that_is_being_written_meanwhile_has_no_problems(sample, path):
     stage = verify(path)
     next(stage)
     sample.write(path)
-    assert drive(stage)[1].problems == ()
+    assert follow(stage)[1].problems == ()
 
 
 def test_damage_is_pinned_to_the_clip(store, sample):
     file = store / "tokens" / "teacher" / "c.1.0.0.0.0"
     _flip(file, 8 * (2 * 120 + 7))
-    (problem,) = drive(verify(store))[1].problems
+    (problem,) = follow(verify(store))[1].problems
     assert problem.clips == (sample.rows.ids[6],)
     assert problem.what == f"{file} is altered: its crc32c differs"
     assert (problem.backbone, problem.item) == ("teacher", 1)
@@ -96,7 +87,7 @@ def test_damage_outside_of_the_clips_is_reported_and_is_no_clips(store):
     file = store / "summary" / "student" / "c.2.0.0"
     # The item's last two rows are fill.
     _flip(file, 8 * (3 * 8))
-    (problem,) = drive(verify(store))[1].problems
+    (problem,) = follow(verify(store))[1].problems
     assert problem.clips == ()
     assert str(file) in problem.what
 
@@ -104,7 +95,7 @@ def test_damage_outside_of_the_clips_is_reported_and_is_no_clips(store):
 def test_a_chunk_replaced_by_a_sound_one_with_other_values_is_found(store, sample):
     files = sorted((store / "tokens" / "student").glob("c.*"))
     files[0].write_bytes(files[1].read_bytes())
-    (problem,) = drive(verify(store))[1].problems
+    (problem,) = follow(verify(store))[1].problems
     assert problem.clips == sample.rows.ids[:4]
     assert "is replaced: the ledger has another crc32c" in problem.what
 
@@ -126,7 +117,7 @@ def test_files_that_are_not_whole_are_found(store, sample, damage):
         file.unlink()
     else:
         file.write_bytes(b"" if damage == "empty" else file.read_bytes()[:-1])
-    _, found = drive(verify(store))
+    _, found = follow(verify(store))
     assert found.problems[0].clips == sample.rows.ids[:4]
     assert str(file) in found.problems[0].what
     assert str(found).startswith(f"{store}: 4 clips are damaged")
@@ -138,13 +129,13 @@ def test_deleting_what_is_damaged_and_writing_again_mends_the_store(store, sampl
     _flip(file, 100)
     file.unlink()
     sample.write(store)
-    assert drive(verify(store))[1].problems == ()
+    assert follow(verify(store))[1].problems == ()
     assert FeatureStore.open(store).fingerprint == original
 
 
 def test_quarantined_and_pending_clips_are_no_problem(sample, path):
     replace(sample, quarantined={sample.rows.ids[0]: "no frames"}).write(path, items=1)
-    _, found = drive(verify(path))
+    _, found = follow(verify(path))
     assert (found.items, found.problems) == (2, ())
 
 
@@ -157,6 +148,6 @@ def _flip(file, bit):
 def _is_noticed(path):
     """Tell whether opening or verifying a store finds something wrong with it."""
     try:
-        return bool(drive(verify(path))[1].problems)
+        return bool(follow(verify(path))[1].problems)
     except StoreError:
         return True

@@ -7,18 +7,10 @@ from polyspace.train import train_converter, train_fusion
 from polyspace.train.sources import StoredClips
 from polyspace.train.train_converter import ConverterConfig
 from polyspace.train.train_fusion import FusionConfig
+from tests.support.stages import finish
 from tests.support.stores import make_store
 
 CPU = torch.device("cpu")
-
-
-def finish(stage):
-    """Drive a stage to its end; give what it returns."""
-    while True:
-        try:
-            next(stage)
-        except StopIteration as end:
-            return end.value
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,14 @@ import json
 
 import pytest
 
-from polyspace.errors import ConfigError, PrecisionError
-from polyspace.train import eval_downstream
+from polyspace.errors import ConfigError, PrecisionError, UnknownNameError
+from polyspace.train import eval_downstream, train_fusion
 from polyspace.train.eval_downstream import EvalDownstreamConfig
+from tests.support.stages import finish
 
 
 @pytest.fixture
-def score(features, converters, fusion, tmp_path, finish):
+def score(features, converters, fusion, tmp_path):
     def score_one(**changes):
         settings = {
             "dataset": "toy",
@@ -47,3 +48,16 @@ def test_two_types_at_once_are_refused(score):
 def test_neither_a_fusion_nor_the_student_alone_is_refused(score):
     with pytest.raises(ConfigError, match="what shall be scored"):
         score(fusion=None)
+
+
+def test_a_fusion_can_do_without_a_teacher(
+    score, features, converters, fusion_settings, tmp_path, finish
+):
+    settings = {"teacher_dropout": 0.5, "epochs": 6, "lr": 1e-2, "save_dir": tmp_path / "trained"}
+    trained = finish(train_fusion.run(fusion_settings(features, converters, **settings)))
+    assert all(score(fusion=trained, without=[name])["top1"] > 0.8 for name in ("flow", "look"))
+
+
+def test_doing_without_an_unknown_teacher_is_refused(score):
+    with pytest.raises(UnknownNameError, match=r"'flaw'.*flow"):
+        score(without=["flaw"])

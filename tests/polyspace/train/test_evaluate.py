@@ -9,6 +9,7 @@ from polyspace.errors import CheckpointError, PolySpaceError, StoreError
 from polyspace.report.records import read_evaluation, read_vectors
 from polyspace.train import evaluate, train_converter, train_fusion
 from polyspace.train.evaluate import EvaluateConfig
+from tests.support.stages import follow
 from tests.support.stores import make_store
 
 METHODS = {
@@ -47,21 +48,12 @@ def settings(features, converters, fusion):
 @pytest.fixture(scope="module")
 def written(settings, tmp_path_factory):
     """An evaluation of the untouched stores; what it yielded is in its folder's progress."""
-    return list_and_finish(evaluate.run(settings(tmp_path_factory.mktemp("evaluation"))))
+    return follow(evaluate.run(settings(tmp_path_factory.mktemp("evaluation"))))
 
 
 @pytest.fixture(scope="module")
 def record(written):
     return read_evaluation(written[1])
-
-
-def list_and_finish(stage):
-    yielded = []
-    while True:
-        try:
-            yielded.append(next(stage))
-        except StopIteration as end:
-            return yielded, end.value
 
 
 def logits(path):
@@ -143,7 +135,7 @@ def test_vectors_are_there_for_the_pictures(written, record):
 
 
 def test_equal_seeds_give_equal_records(settings, written, tmp_path):
-    _, path = list_and_finish(evaluate.run(settings(tmp_path)))
+    _, path = follow(evaluate.run(settings(tmp_path)))
     first, second = (json.loads(p.read_text()) for p in (written[1], path))
     for key in ("created", "seconds", "command"):
         assert first.pop(key) is not None
@@ -160,7 +152,7 @@ def test_silent_error_14_nothing_is_fitted_or_selected_on_the_test_split(
     folder = tmp_path / "features"
     make_store(folder, "train", clips=72, groups=18)
     make_store(folder, "test", clips=36, groups=9, labels_moved=1)
-    _, path = list_and_finish(evaluate.run(settings(tmp_path / "out", features=folder)))
+    _, path = follow(evaluate.run(settings(tmp_path / "out", features=folder)))
     for name, values in logits(written[1]).items():
         assert np.array_equal(values, logits(path)[name]), name
     assert read_evaluation(path).method("student").top1.value < 0.1
@@ -170,7 +162,7 @@ def test_quarantined_clips_count_as_wrong_in_the_covered_accuracy(settings, tmp_
     folder = tmp_path / "features"
     make_store(folder, "train", clips=72, groups=18)
     make_store(folder, "test", clips=36, groups=9, quarantined=9)
-    _, path = list_and_finish(evaluate.run(settings(tmp_path / "out", features=folder)))
+    _, path = follow(evaluate.run(settings(tmp_path / "out", features=folder)))
     found = read_evaluation(path)
     assert (found.coverage.clips, found.coverage.evaluated) == (36, 27)
     assert found.coverage.share == pytest.approx(0.75)
@@ -183,7 +175,7 @@ def test_views_of_a_clip_count_as_one_answer(settings, tmp_path):
     folder = tmp_path / "features"
     make_store(folder, "train", clips=72, groups=18, views=2)
     make_store(folder, "test", clips=36, groups=9, views=3, quarantined=4)
-    _, path = list_and_finish(evaluate.run(settings(tmp_path / "out", features=folder)))
+    _, path = follow(evaluate.run(settings(tmp_path / "out", features=folder)))
 
     found = read_evaluation(path)
     assert (found.views, found.dataset.clips, found.coverage.evaluated) == (3, 32, 32)
@@ -242,7 +234,7 @@ def test_test_labels_outside_the_fusions_classes_are_refused(
     make_store(few, "test", clips=36, groups=9, classes=3)
     config = settings(tmp_path / "out", features=few, fusion=path)
     with pytest.raises(PolySpaceError, match="label"):
-        list_and_finish(evaluate.run(config))
+        follow(evaluate.run(config))
 
 
 @pytest.mark.parametrize(
@@ -259,9 +251,7 @@ def test_closed_form_translations_are_those_that_training_started_from(
     config = converter_settings(features, tmp_path, kind="linear", epochs=1, seed=seed)
     start = finish(train_converter.run(config)).with_name("converters_ep0.pt")
     fused = finish(train_fusion.run(fusion_settings(features, start, tmp_path / "f", epochs=1)))
-    _, path = list_and_finish(
-        evaluate.run(settings(tmp_path / "out", converters=start, fusion=fused))
-    )
+    _, path = follow(evaluate.run(settings(tmp_path / "out", converters=start, fusion=fused)))
     found = read_evaluation(path).translation["look"]
     assert found["ridge"].r2 == pytest.approx(found["linear"].r2, abs=1e-9)
 

@@ -7,6 +7,7 @@ import pytest
 from polyspace.report.records import read_evaluation
 from polyspace.train import evaluate, evidence
 from polyspace.train.evaluate import EvaluateConfig
+from tests.support.stages import finish
 from tests.support.stores import make_store
 
 
@@ -27,12 +28,7 @@ def path(converters, fusion, tmp_path_factory):
         resamples=100,
         device="cpu",
     )
-    stage = evaluate.run(config)
-    while True:
-        try:
-            next(stage)
-        except StopIteration as end:
-            return end.value
+    return finish(evaluate.run(config))
 
 
 def test_a_class_without_clips_has_no_accuracy_rather_than_zero(path):

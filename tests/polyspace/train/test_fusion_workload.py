@@ -4,8 +4,7 @@ import torch
 
 from polyspace.engine import checkpoint
 from polyspace.models.converters import Translator
-from polyspace.models.fusion import FusionSpec
-from polyspace.models.heads import pool
+from polyspace.models.heads.pooled import pool
 from polyspace.train.batches import divide
 from polyspace.train.fusion_training import FusionSettings, make
 from polyspace.train.fusion_workload import Predictions, predict, translated
@@ -19,15 +18,10 @@ def translator(converters):
 
 @pytest.fixture
 def workload_of(train, translator):
-    def make_workload(*teachers):
-        spec = FusionSpec(
-            student=train.shape("stu"),
-            teachers={name: train.shape(name) for name in teachers},
-            class_names=train.class_names,
-            rank=4,
-            dropout=0.5,
-        )
-        settings = FusionSettings(device="cpu", batch=16)
+    def make_workload(*teachers, **changes):
+        settings = FusionSettings(device="cpu", batch=16, rank=4, **changes)
+        shapes = {name: train.shape(name) for name in teachers}
+        spec = settings.spec(train.shape("stu"), shapes, train.class_names)
         division = divide(train, train.rows(("stu",)), share=0.2, seed=0)
         inputs = translated(train, translator.only(teachers or ("flow",)))
         return make(spec, inputs, train, division, settings)
@@ -91,6 +85,32 @@ class TestFusionWorkload(WorkloadConformance):
         pooled = pool(work.inputs(work.division.fit).student)
         torch.testing.assert_close(norm.mean, pooled.mean(0))
         torch.testing.assert_close(norm.std, pooled.std(0, correction=0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"join": "concatenation", "head": "linear"},
+        {"join": "attention", "head": "mean_attention"},
+        {"join": "experts", "head": "attentive", "depth": 2},
+    ],
+    ids=["concatenation-linear", "attention-mean_attention", "experts-attentive"],
+)
+class TestOtherKinds(WorkloadConformance):
+    lr = 1e-2
+
+    @pytest.fixture
+    def fresh(self, workload_of, changes):
+        return lambda: workload_of("flow", "look", **changes)
+
+
+class TestDroppedTeachersUnderMuon(WorkloadConformance):
+    lr = 1e-2
+    optimizer = "muon"
+
+    @pytest.fixture
+    def fresh(self, workload_of):
+        return lambda: workload_of("flow", "look", teacher_dropout=0.3)
 
 
 def test_the_chances_of_a_clips_views_are_averaged():

@@ -1,4 +1,4 @@
-"""What branches that attend are made of."""
+"""What modules that attend are made of."""
 
 import torch
 from jaxtyping import Float, Float32

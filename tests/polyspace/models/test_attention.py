@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from polyspace.models.branches.attention import (
+from polyspace.models.attention import (
     Answer,
     Attention,
     Embedding,

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from polyspace.models.grids import TokenShape
-from polyspace.models.heads import Head, pool
+from polyspace.models.heads.pooled import CellsHead, pool
 from polyspace.models.normalizers import Standardizer, measure
 
 SHAPE = TokenShape(4, 4, 6)
@@ -15,7 +15,7 @@ def tokens(clips=5, *, seed=0):
 def trained(**settings):
     """A head whose weights are anything but zero."""
     torch.manual_seed(0)
-    head = Head(SHAPE, classes=3, dropout=0.5, **settings)
+    head = CellsHead(SHAPE, classes=3, dropout=0.5, **settings)
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return head.eval()
@@ -40,7 +40,7 @@ def test_pooling_keeps_the_places_of_the_picture_apart():
 
 
 def test_an_untrained_head_has_no_opinion():
-    head = Head(SHAPE, classes=3, dropout=0.5)
+    head = CellsHead(SHAPE, classes=3, dropout=0.5)
     assert torch.equal(head(tokens()), torch.zeros(5, 3))
 
 
@@ -68,6 +68,6 @@ def test_it_drops_inputs_in_training_only():
 
 
 def test_a_deeper_head_starts_as_the_plain_one():
-    plain, deeper = trained(), Head(SHAPE, classes=3, dropout=0.5, hidden=8).eval()
+    plain, deeper = trained(), CellsHead(SHAPE, classes=3, dropout=0.5, hidden=8).eval()
     deeper.load_state_dict(plain.state_dict(), strict=False)
     assert torch.equal(deeper(tokens()), plain(tokens()))

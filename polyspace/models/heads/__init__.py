@@ -1,0 +1,1 @@
+"""Classifiers of tokens; student, teachers and fusion share one, so that comparisons are fair."""

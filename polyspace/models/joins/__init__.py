@@ -1,0 +1,1 @@
+"""How a fusion brings the teachers' translations into the student's tokens."""
