@@ -19,11 +19,11 @@ from tests.support.together import torchrun
 def start(features, converters, tmp_path):
     """Start two processes that train a fusion."""
 
-    def command(*more: str, device: str = "cpu"):
+    def command(more: str, device: str = "cpu"):
         text = f"polyspace.train.train_fusion --dataset toy --root {features} --student stu"
         text += f" --teachers flow look --converters {converters} --use_cached_features"
         text += f" --classes 3 --rank 4 --device {device} --save_dir {tmp_path / 'run'}"
-        return torchrun(*text.split(), *more)
+        return torchrun(*f"{text} {more}".split())
 
     return command
 
@@ -50,7 +50,7 @@ def test_told_to_stop_all_save_once_end_with_75_and_any_number_goes_on(
 ):
     folder = tmp_path / "run"
     # Schedulers and Ctrl-C tell torchrun, which tells its processes.
-    run = start("--epochs", "400", "--dropout", "0")
+    run = start("--epochs 400 --dropout 0")
     wait_for(folder / "fusion_ep2.pt")
     run.send_signal(signal.SIGTERM)
     said, errors = run.communicate(timeout=120)
@@ -58,7 +58,7 @@ def test_told_to_stop_all_save_once_end_with_75_and_any_number_goes_on(
     (first,) = (folder / "unfinished").glob("*.pt")
 
     # Then one process alone is told.
-    run = start("--epochs", "400", "--dropout", "0")
+    run = start("--epochs 400 --dropout 0")
     epochs = len(list(folder.glob("fusion_ep*.pt")))
     wait_for(folder / f"fusion_ep{epochs + 1}.pt")
     os.kill(process_of(run.pid, 1), signal.SIGTERM)
@@ -82,7 +82,7 @@ def test_two_processes_write_once_what_one_does(
     settings = {"epochs": 2, "dropout": 0.0, "batch": 9, "optimizer": "sgd", "lr": 0.5}
     alone = tmp_path / "alone"
     finish(train_fusion.run(fusion_settings(features, converters, alone, **settings)))
-    run = start(*"--epochs 2 --dropout 0 --batch 9 --optimizer sgd --lr 0.5".split())
+    run = start("--epochs 2 --dropout 0 --batch 9 --optimizer sgd --lr 0.5")
     said, errors = run.communicate(timeout=120)
     assert run.returncode == 0, errors
     assert [line.split(" ")[0] for line in said.splitlines()] == ["top-1", "wrote", "next:"]
@@ -100,7 +100,7 @@ def test_two_processes_write_once_what_one_does(
 @pytest.mark.gpu
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 def test_each_process_trains_on_a_gpu_of_its_own(start, tmp_path):
-    run = start("--epochs", "5", "--use-amp", device="cuda")
+    run = start("--epochs 5 --use-amp", device="cuda")
     said, errors = run.communicate(timeout=240)
     assert run.returncode == 0, said + errors
     assert checkpoint.load(tmp_path / "run" / "fusion.pt", "fusion")["scores"]["top1"] > 0.9
