@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from polyspace.config import Config
 from polyspace.errors import ConfigError, PolySpaceError, StoppedError
+from polyspace.ranks import launched
 
 C = TypeVar("C", bound=Config)
 R = TypeVar("R")
@@ -45,13 +46,15 @@ def run(config: type[C], main: Callable[[C], None], argv: Sequence[str] | None =
     try:
         main(parse(config, sys.argv[1:] if argv is None else argv))
     except StoppedError as stop:
-        print(stop, file=sys.stderr)  # noqa: T201
+        if launched().is_first:
+            print(stop, file=sys.stderr)  # noqa: T201
         sys.exit(75)
     except PolySpaceError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(f"error{_whose()}: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted: what was finished is kept", file=sys.stderr)  # noqa: T201
+        if launched().is_first:
+            print("interrupted: what was finished is kept", file=sys.stderr)  # noqa: T201
         sys.exit(130)
     sys.exit(0)
 
@@ -76,7 +79,7 @@ def parse(config: type[C], argv: Sequence[str]) -> C:
 def show(stage: Generator[Advance, None, R], title: str) -> R:
     """Drive a stage to its end under a progress bar; give what it returns.
 
-    A stage that has nothing to do shows none.
+    A stage that has nothing to do shows none; of several processes, the first alone does.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -85,7 +88,8 @@ def show(stage: Generator[Advance, None, R], title: str) -> R:
         TimeRemainingColumn(),
         TextColumn("{task.fields[words]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, disable=not launched().is_first) as bar:
         task = bar.add_task(title, total=None, words="", visible=False)
         while True:
             try:
@@ -97,14 +101,21 @@ def show(stage: Generator[Advance, None, R], title: str) -> R:
 
 
 def say(text: str) -> None:
-    """Print one line of result on stdout."""
-    print(text, flush=True)  # noqa: T201
+    """Print one line of result on stdout; of several processes, the first alone does."""
+    if launched().is_first:
+        print(text, flush=True)  # noqa: T201
 
 
 def present(view: RenderableType) -> None:
     """Print a table, as wide as the terminal is; into a file or a pipe, as wide as it needs."""
     width = None if sys.stdout.isatty() else 120
     Console(width=width, highlight=False).print(view)
+
+
+def _whose() -> str:
+    """Name the process that says something, where it isn't the first of several."""
+    ranks = launched()
+    return "" if ranks.is_first else f" on rank {ranks.rank}"
 
 
 def _program() -> str:

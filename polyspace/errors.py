@@ -19,6 +19,7 @@ one line and exits with 2. Each class is also the builtin that others would catc
     ├── CheckpointError(OSError)         a checkpoint that is missing, damaged or of another kind
     ├── DivergedError(ArithmeticError)   training whose gradients stay infinite or undefined
     ├── StoppedError(InterruptedError)   a run that saved its state and stopped, as it was told
+    ├── RankError(RuntimeError)          another of the processes that train together has ended
     ├── ExportError(RuntimeError)        an export that doesn't agree with its source
     └── RecordError(ValueError)          a stage's record that a report can't be made from
 """
@@ -130,6 +131,10 @@ class DivergedError(PolySpaceError, ArithmeticError):
 
 class StoppedError(PolySpaceError, InterruptedError):
     """A run that was told to stop, by SIGTERM or the clock: its state is saved, and goes on."""
+
+
+class RankError(PolySpaceError, RuntimeError):
+    """Another of the processes that train one model has ended, or doesn't answer."""
 
 
 class ExportError(PolySpaceError, RuntimeError):

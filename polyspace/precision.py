@@ -14,6 +14,7 @@ from jaxtyping import Float, Float32, Int8
 from torch import Tensor
 
 from polyspace.errors import PrecisionError, StorageRangeError
+from polyspace.ranks import launched
 
 PrecisionName = Literal["fp32", "bf16", "fp16"]
 """fp32: as it is. bf16: bfloat16 autocast. fp16: float16 autocast and a gradient scaler."""
@@ -80,14 +81,23 @@ class Precision:
 
 
 def device_named(name: DeviceName) -> torch.device:
-    """Give the device to compute on.
+    """Give the device to compute on; of several processes that train together, each its own.
 
     Raises:
-        PrecisionError: A GPU was asked for where there is none; nothing silently runs elsewhere.
+        PrecisionError: A GPU was asked for where there is none, or fewer than processes; nothing
+            silently runs elsewhere.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise PrecisionError("--device cuda, but torch sees no GPU here: use --device cpu or auto")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    ranks, seen = launched(), torch.cuda.device_count()
+    if ranks.local_count > seen:
+        raise PrecisionError(
+            f"{ranks.local_count} processes, but torch sees {seen} GPUs here: start one a GPU "
+            f"(torchrun --nproc_per_node={seen}), or use --device cpu"
+        )
+    return torch.device("cuda", ranks.local) if ranks.count > 1 else torch.device("cuda")
 
 
 def resolve(compute: PrecisionName, device: torch.device, *, tf32: bool = False) -> Precision:

@@ -20,6 +20,7 @@ from polyspace.config import Config
 from polyspace.engine import checkpoint
 from polyspace.engine.loop import Step
 from polyspace.errors import CheckpointError, StoppedError
+from polyspace.ranks import ALONE, Ranks
 
 KEPT = 2
 """States on disk: the newest, and the one before it."""
@@ -90,6 +91,7 @@ class Keeper:
         parts: Mapping[str, Part],
         identity: Mapping[str, Any],
         settings: KeepSettings,
+        ranks: Ranks = ALONE,
     ) -> None:
         """Take what is to be kept.
 
@@ -98,8 +100,9 @@ class Keeper:
             parts: All that the rest of the run depends on.
             identity: What has to be the same for the run to be gone on with.
             settings: When to save, and when to stop.
+            ranks: Who runs: the first saves, and all stop together.
         """
-        self.folder, self.parts, self.settings = folder, parts, settings
+        self.folder, self.parts, self.settings, self.ranks = folder, parts, settings, ranks
         self.identity = dict(_flat(identity))
         self._began = self._saved = time.monotonic()
         self._signal = ""
@@ -120,7 +123,9 @@ class Keeper:
         trace: TracebackType | None,
     ) -> None:
         if self._before is not None:
-            signal.signal(signal.SIGTERM, self._before)
+            # Once a rank has ended, torchrun sends SIGTERM to the others, which are ending already.
+            ending = self.ranks.count > 1 and isinstance(error, StoppedError)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN if ending else self._before)
 
     def _restore(self) -> None:
         """Go on where an interrupted run stopped, if there is one; say so.
@@ -128,8 +133,9 @@ class Keeper:
         Raises:
             CheckpointError: It is of another run, damaged, or from a newer version.
         """
-        for partial in self.folder.glob("*.partial"):
-            partial.unlink()
+        if self.ranks.is_first:
+            for partial in self.folder.glob("*.partial"):
+                partial.unlink()
         found = self._states()
         if self.settings.resume == "never":
             self.finish()
@@ -149,18 +155,22 @@ class Keeper:
         if step.done == step.total:
             return
         reason = self._signal or self._out_of_time()
-        if reason or self._due(step):
+        stop = self.ranks.any(bool(reason))
+        if self.ranks.is_first and (stop or self._due(step)):
             self._save(step)
-        if reason:
+        if stop:
+            self.ranks.wait()
             raise StoppedError(
-                f"stopped after step {step.done} of {step.total} ({reason}): "
+                f"stopped after step {step.done} of {step.total} "
+                f"({reason or 'another process was told to'}): "
                 f"the same command goes on from there"
             )
 
     def finish(self) -> None:
         """Remove the states: the run is complete, or nobody wants to go on with it."""
-        for path in self._states():
-            checkpoint.remove(path)
+        if self.ranks.is_first:
+            for path in self._states():
+                checkpoint.remove(path)
 
     def _out_of_time(self) -> str:
         limit = self.settings.max_minutes

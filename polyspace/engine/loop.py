@@ -1,6 +1,6 @@
 """The loop: a generator of steps. Whoever calls it logs, saves and stops."""
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -12,12 +12,15 @@ from torch import Tensor
 from polyspace.engine import optimizer
 from polyspace.engine.average import Average
 from polyspace.engine.optimizer import Part, Stepper
+from polyspace.engine.passes import Passes
 from polyspace.engine.recipe import Recipe
 from polyspace.engine.schedule import factor
 from polyspace.engine.workload import Workload
 from polyspace.precision import Precision
+from polyspace.ranks import ALONE, Ranks
+from polyspace.seeding import derive
 
-B = TypeVar("B")
+B = TypeVar("B", bound=Sized)
 O = TypeVar("O")  # noqa: E741
 
 
@@ -57,6 +60,7 @@ class Training(Generic[B, O]):
         precision: Precision,
         device: torch.device,
         parts: Sequence[Part] = (),
+        ranks: Ranks = ALONE,
     ) -> None:
         """Begin a run that has taken no step.
 
@@ -66,9 +70,12 @@ class Training(Generic[B, O]):
             precision: In which number types.
             device: Where.
             parts: What descends at rates of its own; the model as a whole, unless given.
+            ranks: Who trains.
         """
         self.workload, self.recipe = workload, recipe
         self.precision, self.device = precision, device
+        self.ranks, self.passes = ranks, Passes(workload, ranks)
+        self._seed = torch.initial_seed()
         model = workload.model
         parts = parts or (Part(model, recipe.weight_decay),)
         self.stepper = Stepper(
@@ -157,6 +164,7 @@ class Training(Generic[B, O]):
         rate = self.recipe.lr * factor(
             self.recipe.schedule, taken, self.total, warmup=self.recipe.warmup
         )
+        self._draw_apart()
         told: list[dict[str, Tensor]] = []
         losses = self._losses(islice(batches, size), size, told)
         skipped = self.stepper.step(losses, lr=rate)
@@ -166,19 +174,27 @@ class Training(Generic[B, O]):
         if self.batch >= self.workload.steps:
             self.epoch, self.batch = self.epoch + 1, 0
         means = {name: sum(float(part[name]) for part in told) / size for name in told[0]}
-        return means, rate, skipped
+        return self.ranks.mean(means), rate, skipped
+
+    def _draw_apart(self) -> None:
+        """Have each rank draw for itself (dropout), the same again where a run is taken up."""
+        if self.ranks.count > 1:
+            torch.manual_seed(derive(self._seed, "rank", self.ranks.rank, self.done))
 
     def _losses(
         self, batches: Iterable[B], size: int, told: list[dict[str, Tensor]]
     ) -> Iterator[Tensor]:
         """Give each batch's share of the loss; leave its terms in `told`."""
-        for batch in batches:
-            with self.precision.autocast(self.device):
-                outputs = self.workload.forward(batch)
-            terms = self.workload.loss(outputs, batch)
-            loss = torch.stack(list(terms.values())).sum()
-            told.append({name: term.detach() for name, term in {**terms, "loss": loss}.items()})
-            yield loss / size
+        for number, batch in enumerate(batches, start=1):
+            weight = self.ranks.weight(len(batch))
+            with self.passes.gathering(last=number == size):
+                with self.precision.autocast(self.device):
+                    outputs = self.passes(batch)
+                terms = self.workload.loss(outputs, batch)
+                terms = {name: term * weight for name, term in terms.items()}
+                loss = torch.stack(list(terms.values())).sum()
+                told.append({name: term.detach() for name, term in {**terms, "loss": loss}.items()})
+                yield loss / size
 
     @contextmanager
     def _scored(self) -> Generator[Mapping[str, float]]:
@@ -186,5 +202,5 @@ class Training(Generic[B, O]):
         with self.average.swapped() if self.average else nullcontext():
             self.workload.model.eval()
             with torch.no_grad():
-                scores = self.workload.score()
+                scores = self.ranks.as_first(self.workload.score())
             yield scores

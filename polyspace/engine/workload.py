@@ -1,11 +1,11 @@
 """What a training loop needs to know of the thing that it trains."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from typing import Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor, nn
 
-B = TypeVar("B")
+B = TypeVar("B", bound=Sized)
 O = TypeVar("O")  # noqa: E741
 
 
@@ -28,8 +28,9 @@ class Workload(Protocol[B, O]):
         ...
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[B]:
-        """Give the epoch's batches from one of them on.
+        """Give the epoch's batches from one of them on; their lengths are clips.
 
+        Of several ranks, each gives its own share of every batch.
         Their order depends on nothing but the seed and the epoch; none before `start` is read.
         """
         ...

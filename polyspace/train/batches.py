@@ -8,6 +8,7 @@ from numpy import ndarray
 
 from polyspace.data.splits import hold_out
 from polyspace.errors import DatasetError
+from polyspace.ranks import ALONE, Ranks
 from polyspace.store.order import Order, Window
 from polyspace.train.sources import StoredClips
 
@@ -50,6 +51,10 @@ def shuffled(
     epoch: int,
     start: int = 0,
     window: Window | None = None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Int64[ndarray, " clip"]]:
-    """Cut rows into batches in an order that every epoch draws anew; give them from one on."""
-    return Order(rows, batch, seed, window=window).batches(epoch, start=start)
+    """Cut rows into batches in an order that every epoch draws anew; give them from one on.
+
+    The batches are the same for any number of ranks; each is given its share of every one.
+    """
+    return map(ranks.share, Order(rows, batch, seed, window=window).batches(epoch, start=start))

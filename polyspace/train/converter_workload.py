@@ -13,6 +13,7 @@ from polyspace.errors import ConfigError
 from polyspace.losses.mix import LossMix
 from polyspace.models.converters import BATCH_STATISTICS, Translator
 from polyspace.models.normalizers import origin
+from polyspace.ranks import ALONE, Ranks
 from polyspace.train.batches import Division, in_order, shuffled
 from polyspace.train.fit import BATCH, target
 from polyspace.train.sources import StoredClips
@@ -32,6 +33,10 @@ class Batch:
     videos: Int64[Tensor, " clip"]
     """Equal for views of one video."""
 
+    def __len__(self) -> int:
+        """Count the clips."""
+        return len(self.videos)
+
 
 class ConverterWorkload:
     """All teachers side by side: they share batches, but no weights and no loss."""
@@ -45,15 +50,18 @@ class ConverterWorkload:
         losses: LossMix,
         batch: int,
         seed: int,
+        ranks: Ranks = ALONE,
     ) -> None:
         """Take what is trained, on what, and how.
 
         Raises:
-            ConfigError: A loss compares more clips than a batch has.
+            ConfigError: A loss compares more clips than a batch has, or several ranks can't train
+                this together.
         """
         self.model, self.clips, self.division = translator, clips, division
-        self.losses, self.batch, self.seed = losses, batch, seed
+        self.losses, self.batch, self.seed, self.ranks = losses, batch, seed, ranks
         losses.check(min(batch, len(division.fit)))
+        self._check_ranks()
         full, rest = divmod(len(division.fit), batch)
         # What is compared across a batch needs whole ones: a small rest would be mostly chance.
         whole = full and (losses.least_clips > 1 or self._has_batch_statistics())
@@ -63,7 +71,13 @@ class ConverterWorkload:
         """Shuffle the rows that are fitted on, and read them from one batch on."""
         window = self.clips.window([self.model.student_name, *self.model.specs])
         order = shuffled(
-            self.division.fit, self.batch, seed=self.seed, epoch=epoch, start=start, window=window
+            self.division.fit,
+            self.batch,
+            seed=self.seed,
+            epoch=epoch,
+            start=start,
+            window=window,
+            ranks=self.ranks,
         )
         return map(self._read, islice(order, self.steps - start))
 
@@ -73,11 +87,14 @@ class ConverterWorkload:
 
     def loss(self, outputs: Translations, batch: Batch) -> Mapping[str, Tensor]:
         """Give each teacher's weighted losses, in float32."""
+        # Losses that compare clips compare those of all ranks.
+        seen = self.ranks.whole if self.losses.least_clips > 1 else _own
+        videos = seen(batch.videos)
         return {
             f"{teacher}/{name}": value
             for teacher, predicted in outputs.items()
             for name, value in self.losses(
-                predicted.float(), batch.targets[teacher], batch.videos
+                seen(predicted.float()), seen(batch.targets[teacher]), videos
             ).items()
         }
 
@@ -108,6 +125,16 @@ class ConverterWorkload:
             )
         return bool(kinds)
 
+    def _check_ranks(self) -> None:
+        """Refuse what several ranks can't do together."""
+        self.ranks.check(min(self.batch, len(self.division.fit)))
+        kinds = [spec.kind for spec in self.model.specs.values() if spec.kind in BATCH_STATISTICS]
+        if kinds and self.ranks.count > 1:
+            raise ConfigError(
+                f"{kinds[0]} takes statistics of a batch's clips, which {self.ranks.count} "
+                f"processes don't share: train it with one, or choose another --kind"
+            )
+
     @torch.no_grad()
     def _read(self, rows: Int64[ndarray, " clip"]) -> Batch:
         student = self.clips.tokens(self.model.student_name, rows)
@@ -117,3 +144,7 @@ class ConverterWorkload:
         }
         videos = torch.from_numpy(rows // self.clips.views).to(student.device)
         return Batch(student=self.model.student(student), targets=targets, videos=videos)
+
+
+def _own(clips: Tensor) -> Tensor:
+    return clips

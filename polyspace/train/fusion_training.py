@@ -17,6 +17,7 @@ from polyspace.models.heads.pooled import PooledHead
 from polyspace.models.joins.kinds import JoinKind
 from polyspace.models.normalizers import Standardizer, measure
 from polyspace.precision import Precision
+from polyspace.ranks import ALONE, Ranks
 from polyspace.seeding import derive
 from polyspace.train.batches import Division, in_order
 from polyspace.train.fit import BATCH
@@ -30,7 +31,7 @@ class FusionSettings(KeepSettings, Recipe):
     epochs: Annotated[int, Field(ge=1)] = 5
     """Passes over the training split."""
     batch: Annotated[int, Field(ge=1)] = 32
-    """Clips a step."""
+    """Clips of a batch, over all processes."""
     lr: Annotated[float, Field(gt=0)] = 3e-3
     """Peak learning rate."""
     join: JoinKind = "gated"
@@ -81,12 +82,15 @@ def make(
     clips: StoredClips,
     division: Division,
     settings: FusionSettings,
+    ranks: Ranks = ALONE,
 ) -> FusionWorkload:
     """Make an untrained fusion, its classifier's scaler measured, and the work of training it."""
     torch.manual_seed(derive(settings.seed, "fusion"))
     fusion = Fusion(spec).to(clips.device)
     _scale(fusion, inputs, division)
-    return FusionWorkload(fusion, inputs, clips, division, batch=settings.batch, seed=settings.seed)
+    return FusionWorkload(
+        fusion, inputs, clips, division, batch=settings.batch, seed=settings.seed, ranks=ranks
+    )
 
 
 @torch.no_grad()

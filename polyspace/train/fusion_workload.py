@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from polyspace.models.converters import Translator
 from polyspace.models.fusion import Fused, Fusion
+from polyspace.ranks import ALONE, Ranks
 from polyspace.train.batches import Division, in_order, shuffled
 from polyspace.train.sources import StoredClips
 
@@ -36,6 +37,10 @@ class Batch:
     inputs: Inputs
     labels: Int64[Tensor, " clip"]
 
+    def __len__(self) -> int:
+        """Count the clips."""
+        return len(self.labels)
+
 
 def translated(clips: StoredClips, translator: Translator) -> Callable[[Rows], Inputs]:
     """Give the inputs that a fusion has at inference: the student, and its translations."""
@@ -59,14 +64,23 @@ class FusionWorkload:
         *,
         batch: int,
         seed: int,
+        ranks: Ranks = ALONE,
     ) -> None:
+        ranks.check(batch)
         self.model, self.inputs, self.clips, self.division = fusion, inputs, clips, division
-        self.batch, self.seed = batch, seed
+        self.batch, self.seed, self.ranks = batch, seed, ranks
         self.steps = -(-len(division.fit) // batch)
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """Shuffle the rows that are fitted on, and read them from one batch on."""
-        order = shuffled(self.division.fit, self.batch, seed=self.seed, epoch=epoch, start=start)
+        order = shuffled(
+            self.division.fit,
+            self.batch,
+            seed=self.seed,
+            epoch=epoch,
+            start=start,
+            ranks=self.ranks,
+        )
         return map(self._read, order)
 
     def forward(self, batch: Batch) -> Fused:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from polyspace.precision import to_compute
+from polyspace.ranks import ALONE, Ranks
 from polyspace.train.batches import in_order
 from polyspace.train.fit import BATCH
 from polyspace.train.fusion_workload import Inputs, Rows
@@ -38,27 +40,37 @@ class Recalled:
 
 @torch.no_grad()
 def recall(
-    inputs: Callable[[Rows], Inputs], rows: Int64[ndarray, " row"], folder: Path
+    inputs: Callable[[Rows], Inputs],
+    rows: Int64[ndarray, " row"],
+    folder: Path,
+    ranks: Ranks = ALONE,
 ) -> Recalled:
-    """Compute the inputs of all rows once, into files in `folder` that the caller removes."""
+    """Compute the inputs of all rows once, into files in `folder` that the caller removes.
+
+    The ranks of one machine, which share the folder, share the work.
+    """
     first = inputs(rows[:1])
     student = _file(folder, "student", first.student, len(rows))
     translated = {
         name: _file(folder, f"translated_{index}", tokens, len(rows))
         for index, (name, tokens) in enumerate(first.translated.items())
     }
-    done = 0
-    for part in in_order(rows, BATCH):
-        given = inputs(part)
-        student[done : done + len(part)] = given.student.cpu().numpy()
+    own = ranks.local_share(np.arange(len(rows)))
+    for part in in_order(own, BATCH):
+        given = inputs(rows[part])
+        student[part] = given.student.cpu().numpy()
         for name, values in translated.items():
-            values[done : done + len(part)] = given.translated[name].cpu().numpy()
-        done += len(part)
+            values[part] = given.translated[name].cpu().numpy()
+    ranks.wait()
     return Recalled(rows, student, translated, first.student.device)
 
 
 def _file(
     folder: Path, name: str, like: Tensor, rows: int
 ) -> np.memmap[tuple[int, ...], np.dtype[np.float32]]:
-    shape = (rows, *like.shape[1:])
-    return np.memmap(folder / f"{name}.f32", dtype=np.float32, mode="w+", shape=shape)
+    """Map a file, made if it isn't there: nobody empties what another rank has begun."""
+    path, shape = folder / f"{name}.f32", (rows, *like.shape[1:])
+    path.touch()
+    with path.open("r+b") as file:
+        file.truncate(4 * prod(shape))
+    return np.memmap(path, dtype=np.float32, mode="r+", shape=shape)

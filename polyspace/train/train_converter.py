@@ -22,6 +22,8 @@ from polyspace.errors import ConfigError
 from polyspace.losses.mix import LossMix
 from polyspace.models.converters import CLOSED_FORM, ConverterKind, ConverterSpec, Translator
 from polyspace.models.normalizers import SHRINKAGE, NormalizerKind
+from polyspace.precision import Precision
+from polyspace.ranks import Ranks, joined
 from polyspace.seeding import derive
 from polyspace.train import fit, provenance
 from polyspace.train.batches import divide
@@ -56,7 +58,7 @@ class ConverterSettings(KeepSettings, Recipe):
     epochs: Annotated[int, Field(ge=1)] = 10
     """Passes over the training split."""
     batch: Annotated[int, Field(ge=1)] = 128
-    """Clips a step."""
+    """Clips of a batch, over all processes."""
     hold_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the training groups kept back to select the epoch."""
     seed: int = 0
@@ -92,24 +94,35 @@ def run(config: ConverterConfig) -> Generator[Step, None, Path]:
         StoreError: There is no such store, or it lacks one of the backbones.
         ConfigError: The settings don't fit the store.
         StoppedError: It was told to stop; run again, it goes on.
+        RankError: Another of the processes that train together has ended.
     """
     device = precision.device_named(config.device)
     types = config.types()
     clips = StoredClips.find(
         config.features, dataset=config.dataset, split=config.split, device=device
     )
-    workload = _prepare(clips, config, device)
-    translator = workload.model
-    record = provenance.of_run(config, clips, (translator.student_name, *config.teachers), types)
+    with joined(device) as ranks:
+        workload = _prepare(clips, config, ranks)
+        return (yield from _train(workload, config, types, ranks))
+
+
+def _train(
+    workload: ConverterWorkload, config: ConverterConfig, types: Precision, ranks: Ranks
+) -> Generator[Step, None, Path]:
+    """Train to the end, or on to it; the first rank writes."""
+    translator, device = workload.model, workload.clips.device
+    backbones = (translator.student_name, *config.teachers)
+    record = provenance.of_run(config, workload.clips, backbones, types)
     solved = config.kind in CLOSED_FORM
     recipe = config.model_copy(update={"epochs": 0}) if solved else config
-    training = Training(workload, recipe, precision=types, device=device)
+    training = Training(workload, recipe, precision=types, device=device, ranks=ranks)
     curves, best = Curves(), {teacher: Best() for teacher in config.teachers}
     keeper = Keeper(
         config.save_dir / "unfinished",
         {"training": training, "curves": curves, **{f"best {n}": b for n, b in best.items()}},
         identity(record, config, device),
         config,
+        ranks,
     )
     with keeper:
         for step in until_stale(training.steps(), best.values(), config.early_stop):
@@ -118,14 +131,18 @@ def run(config: ConverterConfig) -> Generator[Step, None, Path]:
                 for teacher, kept in best.items():
                     state = translator[teacher].state_dict()
                     kept.offer(step.scores[f"r2/{teacher}"], epoch=step.epoch, state=state)
-                _publish(translator, record, step, curves, config)
+                if ranks.is_first:
+                    _publish(translator, record, step, curves, config)
             keeper.after(step)
             yield step
     for teacher, kept in best.items():
         translator[teacher].load_state_dict(kept.state)
     scores = {teacher: kept.score[0] for teacher, kept in best.items()}
-    path = _save(config.save_dir / "converters.pt", translator, record, scores)
+    path = config.save_dir / "converters.pt"
+    if ranks.is_first:
+        _save(path, translator, record, scores)
     keeper.finish()
+    ranks.wait()
     return path
 
 
@@ -138,13 +155,11 @@ def main(config: ConverterConfig) -> None:
     console.say(f"next: python -m polyspace.train.train_fusion --converters {path} …")
 
 
-def _prepare(
-    clips: StoredClips, config: ConverterConfig, device: torch.device
-) -> ConverterWorkload:
+def _prepare(clips: StoredClips, config: ConverterConfig, ranks: Ranks) -> ConverterWorkload:
     """Make the converters and start them at their closed-form solutions."""
     student = config.student or clips.student
     torch.manual_seed(derive(config.seed, "converters"))
-    translator = Translator(student, _specs(clips, student, config)).to(device)
+    translator = Translator(student, _specs(clips, student, config)).to(clips.device)
     rows = clips.rows((student, *config.teachers))
     division = divide(clips, rows, share=config.hold_out, seed=config.seed)
     # Made first, because it refuses batches that are too small before anything is read.
@@ -155,6 +170,7 @@ def _prepare(
         losses=LossMix.parse(config.losses),
         batch=config.batch,
         seed=config.seed,
+        ranks=ranks,
     )
     with torch.no_grad():
         fit.start(translator, clips, division, shrinkage=config.shrinkage)

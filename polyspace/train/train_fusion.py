@@ -2,7 +2,6 @@
 
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -17,6 +16,8 @@ from polyspace.engine.selection import Best, prune, until_stale
 from polyspace.errors import ConfigError
 from polyspace.models.converters import Translator
 from polyspace.models.fusion import Fusion
+from polyspace.precision import Precision
+from polyspace.ranks import Ranks, joined
 from polyspace.train import provenance
 from polyspace.train.batches import divide
 from polyspace.train.fusion_training import FusionSettings, make, rank
@@ -53,6 +54,7 @@ def run(config: FusionConfig) -> Generator[Advance, None, Path]:
         CheckpointError: The converters are not there, or not converters.
         StoreError: There are no such features, or the converters were trained on other ones.
         StoppedError: It was told to stop; run again, it goes on.
+        RankError: Another of the processes that train together has ended.
         LabelError: A label lies outside the classes.
     """
     device = precision.device_named(config.device)
@@ -71,28 +73,45 @@ def run(config: FusionConfig) -> Generator[Advance, None, Path]:
     provenance.check_weights(trained["provenance"], clips, config.student, "converters")
     made_of = provenance.of_run(config, clips, (config.student,), types)
     record = {"converters": translator.fingerprint(), "provenance": made_of}
-    with TemporaryDirectory() as folder:
-        workload = _workload(translator.to(device), clips, config, Path(folder))
-        training = Training(workload, config, precision=types, device=device)
-        curves, best = Curves(), Best()
-        keeper = Keeper(
-            config.save_dir / "unfinished",
-            {"training": training, "curves": curves, "best": best},
-            identity({**made_of, "converters": record["converters"]}, config, device),
-            config,
-        )
-        with keeper:
-            for step in until_stale(training.steps(), [best], config.early_stop):
-                curves.add(step)
-                if step.scores:
-                    best.offer(*rank(step), epoch=step.epoch, state=workload.model.state_dict())
+    with joined(device) as ranks, ranks.folder() as folder:
+        workload = _workload(translator.to(device), clips, config, folder, ranks)
+        return (yield from _train(workload, record, config, types, ranks))
+
+
+def _train(
+    workload: FusionWorkload,
+    record: Mapping[str, Any],
+    config: FusionConfig,
+    types: Precision,
+    ranks: Ranks,
+) -> Generator[Step, None, Path]:
+    """Train to the end, or on to it; the first rank writes."""
+    device = workload.clips.device
+    training = Training(workload, config, precision=types, device=device, ranks=ranks)
+    curves, best = Curves(), Best()
+    keeper = Keeper(
+        config.save_dir / "unfinished",
+        {"training": training, "curves": curves, "best": best},
+        identity({**record["provenance"], "converters": record["converters"]}, config, device),
+        config,
+        ranks,
+    )
+    with keeper:
+        for step in until_stale(training.steps(), [best], config.early_stop):
+            curves.add(step)
+            if step.scores:
+                best.offer(*rank(step), epoch=step.epoch, state=workload.model.state_dict())
+                if ranks.is_first:
                     _publish(workload.model, record, step, curves, config)
-                keeper.after(step)
-                yield step
+            keeper.after(step)
+            yield step
     workload.model.load_state_dict(best.state)
     scores = {"top1": best.score[0], "log_likelihood": best.score[1], "epoch": best.epoch}
-    path = _save(config.save_dir / "fusion.pt", workload.model, record, scores)
+    path = config.save_dir / "fusion.pt"
+    if ranks.is_first:
+        _save(path, workload.model, record, scores)
     keeper.finish()
+    ranks.wait()
     return path
 
 
@@ -106,7 +125,11 @@ def main(config: FusionConfig) -> None:
 
 
 def _workload(
-    translator: Translator, clips: StoredClips, config: FusionConfig, folder: Path
+    translator: Translator,
+    clips: StoredClips,
+    config: FusionConfig,
+    folder: Path,
+    ranks: Ranks,
 ) -> FusionWorkload:
     """Make the fusion, and translate every clip once, into files in `folder`."""
     spec = config.spec(
@@ -116,8 +139,8 @@ def _workload(
     )
     rows = clips.rows((config.student,))
     division = divide(clips, rows, share=config.hold_out, seed=config.seed)
-    inputs = recall(translated(clips, translator), rows, folder)
-    return make(spec, inputs, clips, division, config)
+    inputs = recall(translated(clips, translator), rows, folder, ranks)
+    return make(spec, inputs, clips, division, config, ranks)
 
 
 def _publish(

@@ -43,6 +43,11 @@ def commands():
                     yield pytest.param(
                         words[2], words[3:], id=f"{document.name}-{' '.join(words[2:])}"
                     )
+                elif words[:1] == ["torchrun"]:
+                    at = words.index("-m")
+                    yield pytest.param(
+                        words[at + 1], words[at + 2 :], id=f"{document.name}-{' '.join(words)}"
+                    )
                 elif words[:1] == ["polyspace"]:
                     yield pytest.param(
                         "polyspace.cli.command", words[1:], id=f"{document.name}-{' '.join(words)}"
