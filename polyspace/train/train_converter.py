@@ -1,7 +1,8 @@
 """Train the converters that translate the student's features into each teacher's.
 
 Every kind starts at a closed-form solution; kinds with something left to train then descend, and
-each teacher keeps the epoch that does best on held-out groups of the training split.
+each teacher keeps the epoch that does best on held-out groups of the training split. Behind a trunk
+one epoch is kept for all teachers, the best in the mean.
 """
 
 from collections.abc import Generator, Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from polyspace import console, precision
 from polyspace.engine import checkpoint
@@ -17,13 +18,14 @@ from polyspace.engine.curves import Curves
 from polyspace.engine.keeper import Keeper, KeepSettings, identity
 from polyspace.engine.loop import Step, Training
 from polyspace.engine.recipe import Recipe
-from polyspace.engine.selection import Best, prune, until_stale
+from polyspace.engine.selection import prune, until_stale
 from polyspace.errors import ConfigError
 from polyspace.losses.mix import LossMix
 from polyspace.models.converters import CLOSED_FORM, ConverterKind, ConverterSpec, Translator
 from polyspace.models.normalizers import SHRINKAGE, NormalizerKind
 from polyspace.seeding import derive
-from polyspace.train import fit, provenance
+from polyspace.train import fit, kept_epochs, provenance
+from polyspace.train.balance import BalanceKind
 from polyspace.train.batches import divide
 from polyspace.train.converter_workload import LOSSES, ConverterWorkload
 from polyspace.train.sources import StoredClips
@@ -50,6 +52,12 @@ class ConverterSettings(KeepSettings, Recipe):
     dimensions vary alike."""
     shrinkage: Annotated[float, Field(ge=0, le=1)] = SHRINKAGE
     """Share of the mean variance in what pca_whitening divides by."""
+    trunk: Annotated[int, Field(ge=0)] = 0
+    """Width of a small network that all converters share, trained with them on the student's
+    tokens, after which one epoch is kept for all; 0: none."""
+    balance: BalanceKind = "none"
+    """How a trunk's teachers are weighed: none: as their losses are; drop: some are left out of a
+    step, never the worst; explained: by what their mean alone loses; uncertainty: learned."""
     losses: Annotated[tuple[str, ...], AfterValidator(_known)] = LOSSES
     """What is minimised, each as NAME=WEIGHT: l1, l2, smooth_l1, cosine, info_nce, vicreg,
     barlow_twins, linear_cka, relational; pooled_ before a name compares clips' mean tokens."""
@@ -61,6 +69,21 @@ class ConverterSettings(KeepSettings, Recipe):
     """Share of the training groups kept back to select the epoch."""
     seed: int = 0
     """Decides initial weights and the order of clips."""
+
+    @model_validator(mode="after")
+    def _trunk_is_of_use(self) -> "ConverterSettings":
+        """Refuse what would change nothing, before anything is read."""
+        if self.trunk and self.kind in CLOSED_FORM:
+            raise ConfigError(
+                f"--kind {self.kind} is solved, but --trunk {self.trunk} would have to be trained: "
+                f"leave --trunk out, or choose linear or another kind that is trained"
+            )
+        if self.balance != "none" and not self.trunk:
+            raise ConfigError(
+                f"--balance {self.balance} weighs teachers against each other, but without a trunk "
+                f"they share no weight: give --trunk 256, or leave --balance out"
+            )
+        return self
 
 
 class ConverterConfig(ConverterSettings):
@@ -81,12 +104,12 @@ class ConverterConfig(ConverterSettings):
     d_out: int | None = None
     """Every teacher's dimensions; the store knows them, so this only checks."""
     save_dir: Path = Path("checkpoints/converters")
-    """Where converters_ep{N}.pt, converters.pt (each teacher's best epoch) and an unfinished run's
-    state go."""
+    """Where converters_ep{N}.pt, converters.pt (each teacher's best epoch, or a trunk's) and an
+    unfinished run's state go."""
 
 
 def run(config: ConverterConfig) -> Generator[Step, None, Path]:
-    """Train; yield every step; return the checkpoint that holds each teacher's best epoch.
+    """Train; yield every step; return the checkpoint that holds what did best on the hold-out.
 
     Raises:
         StoreError: There is no such store, or it lacks one of the backbones.
@@ -99,12 +122,13 @@ def run(config: ConverterConfig) -> Generator[Step, None, Path]:
         config.features, dataset=config.dataset, split=config.split, device=device
     )
     workload = _prepare(clips, config, device)
-    translator = workload.model
+    translator = workload.translator
     record = provenance.of_run(config, clips, (translator.student_name, *config.teachers), types)
     solved = config.kind in CLOSED_FORM
     recipe = config.model_copy(update={"epochs": 0}) if solved else config
     training = Training(workload, recipe, precision=types, device=device)
-    curves, best = Curves(), {teacher: Best() for teacher in config.teachers}
+    curves, kept = Curves(), kept_epochs.choices(translator)
+    best = {name: choice.best for name, choice in kept.items()}
     keeper = Keeper(
         config.save_dir / "unfinished",
         {"training": training, "curves": curves, **{f"best {n}": b for n, b in best.items()}},
@@ -115,15 +139,12 @@ def run(config: ConverterConfig) -> Generator[Step, None, Path]:
         for step in until_stale(training.steps(), best.values(), config.early_stop):
             curves.add(step)
             if step.scores:
-                for teacher, kept in best.items():
-                    state = translator[teacher].state_dict()
-                    kept.offer(step.scores[f"r2/{teacher}"], epoch=step.epoch, state=state)
+                for choice in kept.values():
+                    choice.offer(step)
                 _publish(translator, record, step, curves, config)
             keeper.after(step)
             yield step
-    for teacher, kept in best.items():
-        translator[teacher].load_state_dict(kept.state)
-    scores = {teacher: kept.score[0] for teacher, kept in best.items()}
+    scores = {name: r2 for choice in kept.values() for name, r2 in choice.restore().items()}
     path = _save(config.save_dir / "converters.pt", translator, record, scores)
     keeper.finish()
     return path
@@ -155,9 +176,11 @@ def _prepare(
         losses=LossMix.parse(config.losses),
         batch=config.batch,
         seed=config.seed,
+        balance=config.balance,
     )
     with torch.no_grad():
         fit.start(translator, clips, division, shrinkage=config.shrinkage)
+    workload.start_balance()
     return workload
 
 
@@ -174,6 +197,7 @@ def _specs(clips: StoredClips, student: str, config: ConverterConfig) -> dict[st
             reach=config.reach,
             hidden=config.hidden,
             normalizer=config.normalizer,
+            trunk=config.trunk,
         )
         for teacher in config.teachers
     }

@@ -65,7 +65,7 @@ def test_the_branch_of_a_residual_map_can_learn_although_it_starts_at_zero():
 
 def test_silent_error_6_a_translation_never_depends_on_its_batch():
     model = translator().eval()
-    torch.nn.init.normal_(model["look"].get_parameter("map.down.weight"))
+    torch.nn.init.normal_(model["look"].converter.get_parameter("map.down.weight"))
     together = model(tokens())
     for index, clip in enumerate(tokens()):
         for name, value in model(clip[None]).items():

@@ -35,16 +35,17 @@ class TestConverterWorkload(WorkloadConformance):
 
     def test_the_score_is_the_share_of_variance_explained_on_the_hold_out(self, train, fresh):
         work = fresh()
-        model, held = work.model.eval(), work.division.held
+        work.model.eval()
+        held = work.division.held
         with torch.no_grad():
-            said = model["look"](model.student(train.tokens("stu", held)))
-            true = model["look"].teacher(train.tokens("look", held))
+            said = work.translator["look"](work.translator.student(train.tokens("stu", held)))
+            true = work.translator["look"].teacher(train.tokens("look", held))
             expected = 1 - ((said - true) ** 2).sum() / (true**2).sum()
             assert work.score()["r2/look"] == pytest.approx(float(expected), abs=1e-5)
 
     def test_teachers_are_trained_as_if_each_were_alone(self, train):
         together, alone = workload(train), workload(train, teachers=("look",))
-        alone.model["look"].load_state_dict(together.model["look"].state_dict())
+        alone.translator["look"].load_state_dict(together.translator["look"].state_dict())
         batch_of_both, batch_of_one = next(together.batches(1)), next(alone.batches(1))
         both = together.loss(together.forward(batch_of_both), batch_of_both)
         one = alone.loss(alone.forward(batch_of_one), batch_of_one)
