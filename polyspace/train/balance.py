@@ -105,9 +105,10 @@ class Uncertainty(nn.Module):
 
     def forward(self, losses: Losses) -> Terms:
         """Weigh the losses of one step, and add what keeps variances from growing."""
-        prices = zip(losses, self.log_variance.unbind(), strict=True)
-        weights = (-self.log_variance).exp()
-        return weighted(losses, weights) | {f"{name}/log_variance": s for name, s in prices}
+        prices = {
+            f"{name}/log_variance": self.log_variance[place] for place, name in enumerate(losses)
+        }
+        return weighted(losses, (-self.log_variance).exp()) | prices
 
 
 Balance = Equal | Dropping | Explained | Uncertainty
