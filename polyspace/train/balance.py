@@ -105,8 +105,10 @@ class Uncertainty(nn.Module):
 
     def forward(self, losses: Losses) -> Terms:
         """Weigh the losses of one step, and add what keeps variances from growing."""
+        # A parameter's own views ask for a gradient even where none is taken.
         prices = {
-            f"{name}/log_variance": self.log_variance[place] for place, name in enumerate(losses)
+            f"{name}/log_variance": own
+            for name, own in zip(losses, self.log_variance.clone().unbind(), strict=True)
         }
         return weighted(losses, (-self.log_variance).exp()) | prices
 

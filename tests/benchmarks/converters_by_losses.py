@@ -148,15 +148,15 @@ def explain(
             save_dir=Path(folder),
         )
         began = perf_counter()
-        path = _finish(train_converter.run(config))
+        path = finish(train_converter.run(config))
         seconds = perf_counter() - began
         translator = Translator.from_record(checkpoint.load(path, "converters")).eval()
-    errors, variances = map(np.concatenate, zip(*_of_clips(translator, asked), strict=True))
+    errors, variances = map(np.concatenate, zip(*of_clips(translator, asked), strict=True))
     return Explained(1 - errors / variances.mean(), seconds)
 
 
 @torch.no_grad()
-def _of_clips(
+def of_clips(
     translator: Translator, asked: Namespace
 ) -> Iterator[tuple[Float64[ndarray, " clip"], Float64[ndarray, " clip"]]]:
     """Give each test clip's squared error, and its variance around the training mean."""
@@ -213,7 +213,7 @@ def _quoted(word: str) -> str:
     return f"'{word}'" if " " in word else word
 
 
-def _finish(stage: Any) -> Path:
+def finish(stage: Any) -> Path:
     """Drive a stage to its end; give what it returns."""
     while True:
         try:

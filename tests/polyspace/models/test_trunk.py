@@ -1,6 +1,6 @@
 import torch
 
-from polyspace.models.trunk import BLOCKS, Trunk
+from polyspace.models.trunk import BLOCKS, Block, Trunk
 
 
 def tokens():
@@ -36,8 +36,8 @@ def test_each_token_is_taken_by_itself():
 
 
 def test_the_first_block_says_what_its_formula_does():
-    trunk, given = shaken(), tokens()
-    block = trunk.blocks[0]
+    block, given = shaken().blocks[0], tokens()
+    assert isinstance(block, Block)
     norm = torch.nn.functional.layer_norm(given, (6,), block.norm.weight, block.norm.bias)
     inside = torch.nn.functional.gelu(norm @ block.up.weight.T + block.up.bias)
     expected = given + inside @ block.down.weight.T + block.down.bias

@@ -1,12 +1,13 @@
 import math
+from typing import get_args
 
 import pytest
 import torch
-from torch import nn
 
 from polyspace.errors import ConfigError
 from polyspace.train.balance import (
     DROP,
+    BalanceKind,
     Dropping,
     Equal,
     Explained,
@@ -130,7 +131,7 @@ class TestUncertainty:
 
 def test_each_kind_is_what_it_is_called():
     kinds = {"none": Equal, "drop": Dropping, "explained": Explained, "uncertainty": Uncertainty}
-    assert {kind: type(make(kind, 2)) for kind in kinds} == kinds
+    assert {kind: type(make(kind, 2)) for kind in get_args(BalanceKind)} == kinds
 
 
 def test_a_mean_loss_counts_clips_and_not_batches():
@@ -147,6 +148,5 @@ def test_a_teacher_whose_mean_loses_nothing_is_refused_in_one_line(value):
 
 
 def test_only_a_learned_balance_has_weights_and_they_do_not_decay():
-    kinds = ("none", "drop", "explained", "uncertainty")
-    found = {kind: [p.ndim for p in nn.Module.parameters(make(kind, 3))] for kind in kinds}
+    found = {kind: [p.ndim for p in make(kind, 3).parameters()] for kind in get_args(BalanceKind)}
     assert found == {"none": [], "drop": [], "explained": [], "uncertainty": [1]}
