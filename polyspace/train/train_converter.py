@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from polyspace import console, precision
 from polyspace.engine import checkpoint
@@ -70,20 +70,28 @@ class ConverterSettings(KeepSettings, Recipe):
     seed: int = 0
     """Decides initial weights and the order of clips."""
 
-    @model_validator(mode="after")
-    def _trunk_is_of_use(self) -> "ConverterSettings":
-        """Refuse what would change nothing, before anything is read."""
-        if self.trunk and self.kind in CLOSED_FORM:
+    @field_validator("trunk")
+    @classmethod
+    def _is_trained(cls, trunk: int, given: ValidationInfo) -> int:
+        """Refuse a trunk that nothing would train, before anything is read."""
+        kind = given.data.get("kind")
+        if trunk and kind in CLOSED_FORM:
             raise ConfigError(
-                f"--kind {self.kind} is solved, but --trunk {self.trunk} would have to be trained: "
-                f"leave --trunk out, or choose linear or another kind that is trained"
+                f"--kind {kind} is solved, but --trunk {trunk} would have to be trained: leave "
+                f"--trunk out, or choose linear or another kind that is trained"
             )
-        if self.balance != "none" and not self.trunk:
+        return trunk
+
+    @field_validator("balance")
+    @classmethod
+    def _has_a_trunk(cls, balance: BalanceKind, given: ValidationInfo) -> BalanceKind:
+        """Refuse to weigh what shares nothing, before anything is read."""
+        if balance != "none" and not given.data.get("trunk"):
             raise ConfigError(
-                f"--balance {self.balance} weighs teachers against each other, but without a trunk "
-                f"they share no weight: give --trunk 256, or leave --balance out"
+                f"--balance {balance} weighs teachers against each other, but without a trunk they "
+                f"share no weight: give --trunk 256, or leave --balance out"
             )
-        return self
+        return balance
 
 
 class ConverterConfig(ConverterSettings):

@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 from typing import get_args
 
 import numpy as np
@@ -47,7 +46,6 @@ class Trained:
     """R² of each teacher on the hold-out after the last epoch, whatever was kept."""
     epoch: str
     """Which was kept, or one a teacher."""
-    seconds: float
 
 
 def main() -> None:
@@ -107,15 +105,13 @@ def train(trunk: int, balance: BalanceKind, seed: int, asked: Namespace) -> Trai
             device="cpu",
             save_dir=Path(folder),
         )
-        began = perf_counter()
         path = finish(train_converter.run(config))
-        seconds = perf_counter() - began
         trained = checkpoint.load(path, "converters")
         epochs = json.loads(path.with_name("curves.json").read_text())["epochs"]
     translator = Translator.from_record(trained).eval()
     shares = np.stack([_shares(translator, name, asked) for name in asked.teachers])
     last = tuple(epochs[-1][f"r2/{name}"] for name in asked.teachers)
-    return Trained(shares, last, _kept(trained["scores"], epochs), seconds)
+    return Trained(shares, last, _kept(trained["scores"], epochs))
 
 
 def _shares(translator: Translator, teacher: str, asked: Namespace) -> Float64[ndarray, " clip"]:
@@ -146,7 +142,6 @@ def _line(name: str, found: list[Trained], plain: list[Trained], asked: Namespac
     last = np.mean([one.last for one in found], axis=0)
     cells.append(" / ".join(f"{value:.3f}" for value in last))
     cells.append(", ".join(one.epoch for one in found))
-    cells.append(f"{np.mean([one.seconds for one in found]):.0f}")
     print(*cells, file=sys.stderr)  # noqa: T201
     return f"| {' | '.join(cells)} |"
 
@@ -170,7 +165,7 @@ def _head(asked: Namespace) -> list[str]:
     columns = ["converters"]
     for teacher in asked.teachers:
         columns += [f"R² of {teacher}", "gain"]
-    columns += ["R² on the hold-out after the last epoch", "epochs kept, a seed", "seconds"]
+    columns += ["R² on the hold-out after the last epoch", "epochs kept, by seed"]
     return [
         f"`{asked.kind}`, `--normalizer {asked.normalizer}`, `--losses {' '.join(asked.losses)}`, "
         f"trunk of {asked.trunk}, {asked.seeds} seeds, {asked.epochs} epochs, batches of "
