@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from polyspace import console, precision
 from polyspace.engine import checkpoint
@@ -70,9 +70,10 @@ class ConverterSettings(KeepSettings, Recipe):
     seed: int = 0
     """Decides initial weights and the order of clips."""
 
+    # `given` is pydantic's ValidationInfo, a protocol that can't be checked at run time.
     @field_validator("trunk")
     @classmethod
-    def _is_trained(cls, trunk: int, given: ValidationInfo) -> int:
+    def _is_trained(cls, trunk: int, given: Any) -> int:  # noqa: ANN401
         """Refuse a trunk that nothing would train, before anything is read."""
         kind = given.data.get("kind")
         if trunk and kind in CLOSED_FORM:
@@ -84,7 +85,7 @@ class ConverterSettings(KeepSettings, Recipe):
 
     @field_validator("balance")
     @classmethod
-    def _has_a_trunk(cls, balance: BalanceKind, given: ValidationInfo) -> BalanceKind:
+    def _has_a_trunk(cls, balance: BalanceKind, given: Any) -> BalanceKind:  # noqa: ANN401
         """Refuse to weigh what shares nothing, before anything is read."""
         if balance != "none" and not given.data.get("trunk"):
             raise ConfigError(
