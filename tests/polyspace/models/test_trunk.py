@@ -1,4 +1,5 @@
 import torch
+from torch import nn
 
 from polyspace.models.trunk import BLOCKS, Block, Trunk
 
@@ -42,3 +43,30 @@ def test_the_first_block_says_what_its_formula_does():
     inside = torch.nn.functional.gelu(norm @ block.up.weight.T + block.up.bias)
     expected = given + inside @ block.down.weight.T + block.down.bias
     torch.testing.assert_close(block(given), expected)
+
+
+def test_linear_maps_behind_one_trunk_learn_what_no_linear_map_can():
+    assert min(unexplained(nn.Identity())) > 0.9
+    assert max(unexplained(Trunk(6, 32))) < 0.6
+
+
+def unexplained(trunk: nn.Module) -> list[float]:
+    """Train two linear maps behind a trunk; give the shares of variance that they leave over."""
+    torch.manual_seed(0)
+    given = torch.randn(2000, 6)
+    targets = (given[:, :3].abs(), given[:, 2:5].abs())
+    maps = (nn.Linear(6, 3), nn.Linear(6, 3))
+    optimizer = torch.optim.Adam(nn.ModuleList([trunk, *maps]).parameters(), lr=1e-2)
+
+    def errors():
+        return [
+            nn.functional.mse_loss(one(trunk(given)), target) / target.var()
+            for one, target in zip(maps, targets, strict=True)
+        ]
+
+    for _ in range(200):
+        optimizer.zero_grad()
+        torch.stack(errors()).sum().backward()
+        optimizer.step()
+    with torch.no_grad():
+        return [error.item() for error in errors()]
