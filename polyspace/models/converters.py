@@ -1,20 +1,20 @@
 """Converters: from the student's tokens to a teacher's, through normalised spaces.
 
-A converter standardises the student's tokens, brings them to the teacher's grid, puts temporal
-neighbours beside each token, maps, adds what a branch that sees all of the clip says, and (for
-whoever wants the teacher's own space) undoes the teacher's normalisation. Everything but map and
-branch is fitted on training clips and frozen.
+The student's tokens are standardised and pass the trunk, where there is one. A converter brings
+them to the teacher's grid, puts temporal neighbours beside each token, maps, adds what a branch
+that sees all of the clip says, and (for whoever wants the teacher's own space) undoes the teacher's
+normalisation. Everything but trunk, map and branch is fitted on training clips and frozen.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from polyspace.config import Config
-from polyspace.errors import UnknownNameError
+from polyspace.errors import ConfigError, UnknownNameError
 from polyspace.models.branches.convolution import SeparableConvolution
 from polyspace.models.branches.perceiver import Perceiver
 from polyspace.models.branches.temporal import TemporalTransformer
@@ -23,6 +23,7 @@ from polyspace.models.grids import TokenShape, resample, with_neighbours
 from polyspace.models.maps import LinearMap, LowRankMap, ResidualMap
 from polyspace.models.normalizers import Normalizer, NormalizerKind, Standardizer, blank
 from polyspace.models.restore import restore
+from polyspace.models.trunk import Trunk
 
 ConverterKind = Literal[
     "mean",
@@ -77,6 +78,8 @@ class ConverterSpec(Config):
     """Width of what the kind has inside: perceptron, bottleneck, channels, attention."""
     normalizer: NormalizerKind = "per_dimension"
     """How the teacher's tokens are normalised."""
+    trunk: int = 0
+    """Width of the trunk that it shares with the student's other converters; 0: none."""
 
     @property
     def wide(self) -> int:
@@ -90,9 +93,10 @@ class ConverterSpec(Config):
 
 
 class Converter(nn.Module):
-    """Translates one student's standardised tokens into one teacher's normalised tokens.
+    """Translates what it is given of the student's tokens into one teacher's normalised tokens.
 
-    New ones are arbitrary until their map is solved or trained and `teacher` is measured.
+    It knows nothing of a trunk: `Translator` and `Route` lead through it. New ones are arbitrary
+    until their map is solved or trained and `teacher` is measured.
     """
 
     def __init__(self, spec: ConverterSpec) -> None:
@@ -133,38 +137,67 @@ def _branch(spec: ConverterSpec) -> nn.Module | None:
     return make and make(spec.source, spec.target, spec.hidden)
 
 
+class Route(nn.Module):
+    """The whole way to one teacher: the trunk, where there is one, and the teacher's converter."""
+
+    def __init__(self, trunk: nn.Module, converter: Converter) -> None:
+        super().__init__()
+        self.trunk, self.converter = trunk, converter
+
+    @property
+    def spec(self) -> ConverterSpec:
+        """What the converter is."""
+        return self.converter.spec
+
+    @property
+    def teacher(self) -> Normalizer:
+        """The teacher's normalisation, whose `inverse` leads into its own space."""
+        return self.converter.teacher
+
+    def forward(
+        self, standardised: Float[Tensor, "clip time space dim"]
+    ) -> Float[Tensor, "clip time_out space_out dim_out"]:
+        """Translate the student's standardised tokens into the teacher's normalised space."""
+        return self.converter(self.trunk(standardised))
+
+
 class Translator(nn.Module):
-    """One student's standardizer, and its converters, one a teacher."""
+    """One student's standardizer, its trunk, if it has one, and its converters, one a teacher."""
 
     def __init__(self, student: str, specs: Mapping[str, ConverterSpec]) -> None:
         super().__init__()
         self.student_name = student
         self.specs = dict(specs)
-        self.student = Standardizer(next(iter(specs.values())).source.dim)
+        dim = next(iter(specs.values())).source.dim
+        self.student = Standardizer(dim)
         self.converters = nn.ModuleDict({name: Converter(spec) for name, spec in specs.items()})
+        # Made last, so that converters draw the same weights with a trunk and without.
+        self.width = _width(self.specs.values())
+        self.trunk = Trunk(dim, self.width) if self.width else nn.Identity()
 
-    def __getitem__(self, teacher: str) -> Converter:
-        """Give one teacher's converter.
+    def __getitem__(self, teacher: str) -> Route:
+        """Give the way to one teacher, through the trunk.
 
         Raises:
             UnknownNameError: There is none.
         """
         if teacher not in self.converters:
             raise UnknownNameError("teacher of these converters", teacher, self.converters)
-        return cast(Converter, self.converters[teacher])
+        return Route(self.trunk, cast(Converter, self.converters[teacher]))
 
     def forward(
         self, standardised: Float[Tensor, "clip time space dim"]
     ) -> dict[str, Float[Tensor, "clip _ _ _"]]:
         """Translate standardised tokens into every teacher's normalised space."""
-        return {name: self[name](standardised) for name in self.specs}
+        seen = self.trunk(standardised)
+        return {name: self[name].converter(seen) for name in self.specs}
 
     def only(self, teachers: Sequence[str]) -> "Translator":
-        """Give the same converters for some of the teachers, in the order asked for."""
+        """Give the same converters, and trunk, for some of the teachers, in the order asked for."""
         chosen = Translator(self.student_name, {name: self[name].spec for name in teachers})
-        chosen.student = self.student
+        chosen.student, chosen.trunk = self.student, self.trunk
         for name in teachers:
-            chosen.converters[name] = self[name]
+            chosen.converters[name] = self[name].converter
         return chosen
 
     def fingerprint(self) -> str:
@@ -189,3 +222,18 @@ class Translator(nn.Module):
         """
         specs = {name: ConverterSpec.model_validate(spec) for name, spec in record["specs"].items()}
         return restore(cls(record["student"], specs), record["state"])
+
+
+def _width(specs: Iterable[ConverterSpec]) -> int:
+    """Give the width of the trunk that converters share.
+
+    Raises:
+        ConfigError: They don't agree on it.
+    """
+    widths = sorted({spec.trunk for spec in specs})
+    if len(widths) > 1:
+        raise ConfigError(
+            f"converters behind trunks of widths {', '.join(map(str, widths))}, expected one that "
+            f"all of them share: give every spec the same"
+        )
+    return widths[0]

@@ -122,6 +122,8 @@ class Evaluation(_Record):
     random_weights: tuple[str, ...]
     student: str
     teachers: tuple[str, ...]
+    trunk: int = 0
+    """Width of the trunk that the converters share; 0: none."""
     methods: tuple[Method, ...]
     comparison: Comparison
     translation: dict[str, dict[str, Agreement]]

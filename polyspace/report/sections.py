@@ -131,7 +131,7 @@ def training(converters: Curves, head: Curves, evaluation: Evaluation) -> Sectio
     body = join(
         element("h3", "Converters"),
         picture(
-            curves.converters(converters, evaluation.teachers),
+            curves.converters(converters, evaluation.teachers, together=evaluation.trunk > 0),
             "Losses, and the variance explained on the hold-out, a part of the training split. "
             f"The dots are the epochs that were kept. n = {_epochs(converters)} epochs; {basis}.",
             alt="Training curves of the converters",

@@ -18,7 +18,6 @@ from polyspace.errors import ConfigError, UnknownNameError
 from polyspace.files import write_atomically
 from polyspace.metrics import classification
 from polyspace.models.fusion import Distilled, Fusion
-from polyspace.models.normalizers import Standardizer
 from polyspace.precision import Precision
 from polyspace.train import fit, provenance
 from polyspace.train.batches import divide
@@ -32,6 +31,7 @@ from polyspace.train.sources import (
     class_names,
     open_clips,
 )
+from polyspace.train.train_student import load_head, seen, with_itself
 
 
 class EvalDownstreamConfig(SourceSettings):
@@ -49,6 +49,8 @@ class EvalDownstreamConfig(SourceSettings):
     """Teachers to do without, as if their translations were missing."""
     student_only: bool = False
     """Score the student alone: a classifier on its features, fitted on the train split."""
+    student_head: Path | None = None
+    """Checkpoint written by train_student, for --student_only; one is fitted, unless given."""
     classes: Annotated[int, Field(ge=2)] | None = None
     """Number of classes; a trained fusion knows its own."""
     batch: Annotated[int, Field(ge=1)] = 32
@@ -76,6 +78,8 @@ def run(config: EvalDownstreamConfig) -> Generator[Advance, None, Path]:
         LabelError: A label lies outside the classes.
         PrecisionError: The device can't compute in the type asked for.
     """
+    if config.student_head and not config.student_only:
+        raise ConfigError("--student_head is for --student_only: give that too, or leave it out")
     if config.student_only == (config.fusion is not None and config.converters is not None):
         raise ConfigError(
             "what shall be scored? give both --converters and --fusion, or --student_only alone"
@@ -89,8 +93,7 @@ def run(config: EvalDownstreamConfig) -> Generator[Advance, None, Path]:
     answer_fp16(config, clips)
     rows = clips.rows((config.student,))
     if config.student_only:
-        train = yield from open_clips(config, split="train", device=device, scratch=scratch)
-        head, inputs = _student_alone(config, train, clips, types)
+        head, inputs = yield from _student_alone(config, clips, types)
     else:
         head, inputs = _fused(config, clips)
     with types.autocast(device):
@@ -137,26 +140,35 @@ def _fused(
 
 
 def _student_alone(
+    config: EvalDownstreamConfig, test: StoredClips, types: Precision
+) -> Generator[Advance, None, tuple[Fusion, Callable[[Rows], Inputs]]]:
+    """Give a classifier on the student's tokens, and what it takes of these clips."""
+    if config.student_head is None:
+        train = yield from open_clips(
+            config, split="train", device=test.device, scratch=config.save_dir / "features"
+        )
+        return _fitted(config, train, test, types)
+    head = load_head(config.student_head, config.student, test).to(test.device)
+    class_names(test, len(head.fusion.spec.class_names))
+    inputs = seen(test, config.student, head.standardizer)
+    return head.fusion, with_itself(inputs) if head.fusion.spec.teachers else inputs
+
+
+def _fitted(
     config: EvalDownstreamConfig, train: StoredClips, test: StoredClips, types: Precision
 ) -> tuple[Fusion, Callable[[Rows], Inputs]]:
-    """Give a classifier on the student's tokens, fitted on the train split, and what it takes."""
+    """Fit a classifier on the train split."""
     settings = FusionSettings(epochs=config.epochs, batch=config.batch, seed=config.seed)
-    fitted = train.rows((config.student,))
-    division = divide(train, fitted, share=settings.hold_out, seed=settings.seed)
+    rows = train.rows((config.student,))
+    division = divide(train, rows, share=settings.hold_out, seed=settings.seed)
     standardizer = fit.standardizer(train, config.student, division.fit).to(train.device)
     names = class_names(train, config.classes or len(train.class_names))
     spec = settings.spec(train.shape(config.student), {}, names)
     with TemporaryDirectory() as folder:
-        inputs = recall(_alone(config, train, standardizer), fitted, Path(folder))
+        inputs = recall(seen(train, config.student, standardizer), rows, Path(folder))
         workload = make(spec, inputs, train, division, settings)
         head = best_of(workload, settings, types, train.device)
-    return head, _alone(config, test, standardizer)
-
-
-def _alone(
-    config: EvalDownstreamConfig, clips: StoredClips, standardizer: Standardizer
-) -> Callable[[Rows], Inputs]:
-    return lambda rows: Inputs(standardizer(clips.tokens(config.student, rows)), {})
+    return head, seen(test, config.student, standardizer)
 
 
 def _write(config: EvalDownstreamConfig, clips: StoredClips, rows: Rows, said: Predictions) -> Path:

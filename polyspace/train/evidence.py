@@ -104,6 +104,7 @@ def record(
         "random_weights": [name for name in subject.backbones if test.weights(name)["random"]],
         "student": subject.translator.student_name,
         "teachers": list(subject.translator.specs),
+        "trunk": subject.translator.width,
         "methods": [_method(row, subject, resamples, seed) for row in scored],
         "comparison": _comparison(scored, subject, resamples, seed),
         "gates": _gates(scored[0].said, labels, len(names)),

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from polyspace.models import closed_form, normalizers
 from polyspace.models.closed_form import Affine, Moments, Pair
-from polyspace.models.converters import Converter, ConverterKind, ConverterSpec, Translator
+from polyspace.models.converters import ConverterKind, ConverterSpec, Route, Translator
 from polyspace.models.normalizers import Standardizer, measure
 from polyspace.train.batches import Division, in_order
 from polyspace.train.sources import StoredClips
@@ -56,6 +56,8 @@ def start(
 ) -> None:
     """Fit all normalizers and solve every converter's map.
 
+    Maps are solved for the student's own tokens: a trunk that is still untrained changes nothing.
+
     Args:
         translator: What is started.
         clips: The training split.
@@ -65,7 +67,7 @@ def start(
     student = standardizer(clips, translator.student_name, division.fit)
     translator.student.load_state_dict(student.state_dict())
     for teacher, spec in translator.specs.items():
-        converter = translator[teacher]
+        converter = translator[teacher].converter
         tokens = _tokens(clips, teacher, division.fit)
         fitted = normalizers.fit(spec.normalizer, tokens, shrinkage=shrinkage)
         converter.teacher.load_state_dict(fitted.state_dict())
@@ -74,9 +76,9 @@ def start(
 
 def moments(translator: Translator, teacher: str, clips: StoredClips, division: Division) -> Fit:
     """Collect the moments of one converter on both parts of the split, in one pass over each."""
-    converter = translator[teacher]
+    wide = translator[teacher].spec.wide
     parts = (
-        closed_form.collect(pairs(translator, teacher, clips, rows), wide=converter.spec.wide)
+        closed_form.collect(pairs(translator, teacher, clips, rows), wide=wide)
         for rows in (division.fit, division.held)
     )
     return Fit(*parts)
@@ -85,18 +87,18 @@ def moments(translator: Translator, teacher: str, clips: StoredClips, division: 
 def pairs(
     translator: Translator, teacher: str, clips: StoredClips, rows: Int64[ndarray, " row"]
 ) -> Iterator[Pair]:
-    """Give a converter's inputs and normalised targets, batch by batch."""
-    converter = translator[teacher]
+    """Give what a converter would see without a trunk, and normalised targets, batch by batch."""
+    route = translator[teacher]
     for part in in_order(rows, BATCH):
         standardised = translator.student(clips.tokens(translator.student_name, part))
-        yield converter.inputs(standardised), target(converter, clips, teacher, part)
+        yield route.converter.inputs(standardised), target(route, clips, teacher, part)
 
 
 def target(
-    converter: Converter, clips: StoredClips, teacher: str, rows: Int64[ndarray, " clip"]
+    route: Route, clips: StoredClips, teacher: str, rows: Int64[ndarray, " clip"]
 ) -> Float[Tensor, "clip time space dim"]:
     """Give a teacher's true tokens in its normalised space."""
-    return converter.teacher(clips.tokens(teacher, rows))
+    return route.teacher(clips.tokens(teacher, rows))
 
 
 def _tokens(

@@ -1,7 +1,7 @@
 """How a fusion, or anything of its shape, is trained: one recipe, so that comparisons are fair."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -10,7 +10,7 @@ from polyspace.engine.keeper import KeepSettings
 from polyspace.engine.loop import Step, Training
 from polyspace.engine.recipe import Recipe
 from polyspace.engine.selection import Best, until_stale
-from polyspace.models.fusion import Fused, Fusion, FusionSpec
+from polyspace.models.fusion import Fusion, FusionSpec
 from polyspace.models.grids import TokenShape
 from polyspace.models.heads.kinds import HeadKind
 from polyspace.models.heads.pooled import PooledHead
@@ -21,7 +21,15 @@ from polyspace.ranks import ALONE, Ranks
 from polyspace.seeding import derive
 from polyspace.train.batches import Division, in_order
 from polyspace.train.fit import BATCH
-from polyspace.train.fusion_workload import Batch, FusionWorkload, Inputs, Rows
+from polyspace.train.fusion_workload import (
+    SCORES,
+    Batch,
+    FusionWorkload,
+    Inputs,
+    Rows,
+    ranked,
+)
+from polyspace.train.rivals import Pace, RivalWorkload
 from polyspace.train.sources import StoredClips
 
 
@@ -51,10 +59,21 @@ class FusionSettings(KeepSettings, Recipe):
     """Blocks of an attentive classifier, the last of which is its query's."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Share of the classifier's inputs that training drops."""
+    lr_factors: tuple[Annotated[float, Field(gt=0)], ...] = (1.0,)
+    """Factors of --lr; one fusion each is trained, all on the same batches, and the hold-out
+    chooses."""
+    weight_decays: tuple[Annotated[float, Field(ge=0)], ...] = ()
+    """Decays, each tried with each of --lr_factors; --weight_decay alone, unless given."""
     hold_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the training groups kept back to select the epoch."""
     seed: int = 0
     """Decides initial weights and the order of clips."""
+
+    @property
+    def paces(self) -> tuple[Pace, ...]:
+        """The pace of every fusion that is trained."""
+        decays = self.weight_decays or (self.weight_decay,)
+        return tuple(Pace(rate, decay) for rate in self.lr_factors for decay in decays)
 
     def spec(
         self,
@@ -105,19 +124,44 @@ def _scale(fusion: Fusion, inputs: Callable[[Rows], Inputs], division: Division)
     head.norm.load_state_dict(Standardizer.of(measure(pooled)).state_dict())
 
 
-def rank(step: Step) -> tuple[float, float]:
-    """Rank epochs by accuracy on the hold-out; the likelihood breaks ties."""
-    return step.scores["top1"], step.scores["log_likelihood"]
+def rivals(one: FusionWorkload, settings: FusionSettings) -> FusionWorkload | RivalWorkload:
+    """Set as many fusions going as the settings have paces."""
+    return RivalWorkload(one, settings.paces) if len(settings.paces) > 1 else one
+
+
+class Choice:
+    """The best epoch of every fusion that is trained, and in the end the best of them."""
+
+    def __init__(self, workload: FusionWorkload | RivalWorkload) -> None:
+        self.members = workload.members
+        self.bests = {name: Best() for name in self.members}
+
+    def offer(self, step: Step) -> Fusion:
+        """Take an epoch's scores in; give the fusion that has the best of them."""
+        for name, fusion in self.members.items():
+            score = ranked(step.scores, name)
+            self.bests[name].offer(*score, epoch=step.epoch, state=fusion.state_dict())
+        return self.members[max(self.members, key=lambda name: ranked(step.scores, name))]
+
+    def settle(self) -> tuple[Fusion, dict[str, Any]]:
+        """Give the best fusion, with the weights of its best epoch, and what it scored."""
+        name = max(self.bests, key=lambda name: self.bests[name].score)
+        best, fusion = self.bests[name], self.members[name]
+        fusion.load_state_dict(best.state)
+        scores = dict(zip(SCORES, best.score, strict=True)) | {"epoch": best.epoch}
+        return fusion, scores | ({"chosen": name} if name else {})
 
 
 def best_of(
-    workload: FusionWorkload, settings: FusionSettings, types: Precision, device: torch.device
+    one: FusionWorkload, settings: FusionSettings, types: Precision, device: torch.device
 ) -> Fusion:
-    """Train to the end and give the epoch that did best on the hold-out."""
-    training: Training[Batch, Fused] = Training(workload, settings, precision=types, device=device)
-    best = Best()
-    for step in until_stale(training.steps(), [best], settings.early_stop):
+    """Train to the end and give the fusion and the epoch that did best on the hold-out."""
+    workload = rivals(one, settings)
+    training: Training[Batch, Any] = Training(
+        workload, settings, precision=types, device=device, parts=workload.parts
+    )
+    choice = Choice(workload)
+    for step in until_stale(training.steps(), choice.bests.values(), settings.early_stop):
         if step.scores:
-            best.offer(*rank(step), epoch=step.epoch, state=workload.model.state_dict())
-    workload.model.load_state_dict(best.state)
-    return workload.model
+            choice.offer(step)
+    return choice.settle()[0]

@@ -1,6 +1,6 @@
 """Training a fusion, or anything of its shape: the student alone is a fusion of no teachers."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +9,8 @@ from numpy import ndarray
 from torch import Tensor
 from torch.nn import functional
 
+from polyspace.engine.optimizer import Part
+from polyspace.engine.selection import comparable
 from polyspace.models.converters import Translator
 from polyspace.models.fusion import Fused, Fusion
 from polyspace.ranks import ALONE, Ranks
@@ -52,6 +54,17 @@ def translated(clips: StoredClips, translator: Translator) -> Callable[[Rows], I
     return inputs
 
 
+SCORES = ("top1", "log_likelihood")
+"""What ranks fusions on the hold-out; the second breaks ties of the first."""
+
+
+def ranked(scores: Mapping[str, float], name: str = "") -> tuple[float, ...]:
+    """Give what ranks a fusion among others; one of several is called by its name."""
+    return tuple(
+        comparable(tuple(scores[f"{score}/{name}" if name else score] for score in SCORES))
+    )
+
+
 class FusionWorkload:
     """A fusion, and where its inputs come from; nothing behind `inputs` is trained."""
 
@@ -70,6 +83,10 @@ class FusionWorkload:
         self.model, self.inputs, self.clips, self.division = fusion, inputs, clips, division
         self.batch, self.seed, self.ranks = batch, seed, ranks
         self.steps = -(-len(division.fit) // batch)
+        self.members: Mapping[str, Fusion] = {"": fusion}
+        """What may be chosen in the end, by name."""
+        self.parts: Sequence[Part] = ()
+        """What descends at rates of its own: nothing."""
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """Shuffle the rows that are fitted on, and read them from one batch on."""
@@ -94,8 +111,12 @@ class FusionWorkload:
         return {"cross_entropy": entropy, **outputs.penalties}
 
     def score(self) -> Mapping[str, float]:
-        """Give top-1 accuracy and mean log-likelihood on the hold-out."""
-        logits = predict(self.model, self.inputs, self.division.held, batch=self.batch).logits
+        """Score the fusion on the hold-out."""
+        return self.score_of(self.model)
+
+    def score_of(self, fusion: Fusion) -> Mapping[str, float]:
+        """Give a fusion's top-1 accuracy and mean log-likelihood on the hold-out."""
+        logits = predict(fusion, self.inputs, self.division.held, batch=self.batch).logits
         labels = torch.from_numpy(self.clips.labels[self.division.held])
         return {
             "top1": float((logits.argmax(1) == labels).double().mean()),

@@ -1,7 +1,8 @@
 """Train the converters that translate the student's features into each teacher's.
 
 Every kind starts at a closed-form solution; kinds with something left to train then descend, and
-each teacher keeps the epoch that does best on held-out groups of the training split.
+each teacher keeps the epoch that does best on held-out groups of the training split. Behind a trunk
+one epoch is kept for all teachers, the best in the mean.
 """
 
 from collections.abc import Generator, Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from polyspace import console, precision
 from polyspace.engine import checkpoint
@@ -17,7 +18,7 @@ from polyspace.engine.curves import Curves
 from polyspace.engine.keeper import Keeper, KeepSettings, identity
 from polyspace.engine.loop import Step, Training
 from polyspace.engine.recipe import Recipe
-from polyspace.engine.selection import Best, prune, until_stale
+from polyspace.engine.selection import prune, until_stale
 from polyspace.errors import ConfigError
 from polyspace.losses.mix import LossMix
 from polyspace.models.converters import CLOSED_FORM, ConverterKind, ConverterSpec, Translator
@@ -25,7 +26,8 @@ from polyspace.models.normalizers import SHRINKAGE, NormalizerKind
 from polyspace.precision import Precision
 from polyspace.ranks import Ranks, joined
 from polyspace.seeding import derive
-from polyspace.train import fit, provenance
+from polyspace.train import fit, kept_epochs, provenance
+from polyspace.train.balance import BalanceKind
 from polyspace.train.batches import divide
 from polyspace.train.converter_workload import LOSSES, ConverterWorkload
 from polyspace.train.sources import StoredClips
@@ -52,6 +54,12 @@ class ConverterSettings(KeepSettings, Recipe):
     dimensions vary alike."""
     shrinkage: Annotated[float, Field(ge=0, le=1)] = SHRINKAGE
     """Share of the mean variance in what pca_whitening divides by."""
+    trunk: Annotated[int, Field(ge=0)] = 0
+    """Width of a small network that all converters share, trained with them on the student's
+    tokens, after which one epoch is kept for all; 0: none."""
+    balance: BalanceKind = "none"
+    """How a trunk's teachers are weighed: none: as their losses are; drop: some are left out of a
+    step, never the worst; explained: by what their mean alone loses; uncertainty: learned."""
     losses: Annotated[tuple[str, ...], AfterValidator(_known)] = LOSSES
     """What is minimised, each as NAME=WEIGHT: l1, l2, smooth_l1, cosine, info_nce, vicreg,
     barlow_twins, linear_cka, relational; pooled_ before a name compares clips' mean tokens."""
@@ -63,6 +71,30 @@ class ConverterSettings(KeepSettings, Recipe):
     """Share of the training groups kept back to select the epoch."""
     seed: int = 0
     """Decides initial weights and the order of clips."""
+
+    # `given` is pydantic's ValidationInfo, a protocol that can't be checked at run time.
+    @field_validator("trunk")
+    @classmethod
+    def _is_trained(cls, trunk: int, given: Any) -> int:  # noqa: ANN401
+        """Refuse a trunk that nothing would train, before anything is read."""
+        kind = given.data.get("kind")
+        if trunk and kind in CLOSED_FORM:
+            raise ConfigError(
+                f"--kind {kind} is solved, but --trunk {trunk} would have to be trained: leave "
+                f"--trunk out, or choose linear or another kind that is trained"
+            )
+        return trunk
+
+    @field_validator("balance")
+    @classmethod
+    def _has_a_trunk(cls, balance: BalanceKind, given: Any) -> BalanceKind:  # noqa: ANN401
+        """Refuse to weigh what shares nothing, before anything is read."""
+        if balance != "none" and not given.data.get("trunk"):
+            raise ConfigError(
+                f"--balance {balance} weighs teachers against each other, but without a trunk they "
+                f"share no weight: give --trunk 256, or leave --balance out"
+            )
+        return balance
 
 
 class ConverterConfig(ConverterSettings):
@@ -83,12 +115,12 @@ class ConverterConfig(ConverterSettings):
     d_out: int | None = None
     """Every teacher's dimensions; the store knows them, so this only checks."""
     save_dir: Path = Path("checkpoints/converters")
-    """Where converters_ep{N}.pt, converters.pt (each teacher's best epoch) and an unfinished run's
-    state go."""
+    """Where converters_ep{N}.pt, converters.pt (each teacher's best epoch, or a trunk's) and an
+    unfinished run's state go."""
 
 
 def run(config: ConverterConfig) -> Generator[Step, None, Path]:
-    """Train; yield every step; return the checkpoint that holds each teacher's best epoch.
+    """Train; yield every step; return the checkpoint that holds what did best on the hold-out.
 
     Raises:
         StoreError: There is no such store, or it lacks one of the backbones.
@@ -110,13 +142,14 @@ def _train(
     workload: ConverterWorkload, config: ConverterConfig, types: Precision, ranks: Ranks
 ) -> Generator[Step, None, Path]:
     """Train to the end, or on to it; the first rank writes."""
-    translator, device = workload.model, workload.clips.device
+    translator, device = workload.translator, workload.clips.device
     backbones = (translator.student_name, *config.teachers)
     record = provenance.of_run(config, workload.clips, backbones, types)
     solved = config.kind in CLOSED_FORM
     recipe = config.model_copy(update={"epochs": 0}) if solved else config
     training = Training(workload, recipe, precision=types, device=device, ranks=ranks)
-    curves, best = Curves(), {teacher: Best() for teacher in config.teachers}
+    curves, kept = Curves(), kept_epochs.choices(translator)
+    best = {name: choice.best for name, choice in kept.items()}
     keeper = Keeper(
         config.save_dir / "unfinished",
         {"training": training, "curves": curves, **{f"best {n}": b for n, b in best.items()}},
@@ -128,16 +161,13 @@ def _train(
         for step in until_stale(training.steps(), best.values(), config.early_stop):
             curves.add(step)
             if step.scores:
-                for teacher, kept in best.items():
-                    state = translator[teacher].state_dict()
-                    kept.offer(step.scores[f"r2/{teacher}"], epoch=step.epoch, state=state)
+                for choice in kept.values():
+                    choice.offer(step)
                 if ranks.is_first:
                     _publish(translator, record, step, curves, config)
             keeper.after(step)
             yield step
-    for teacher, kept in best.items():
-        translator[teacher].load_state_dict(kept.state)
-    scores = {teacher: kept.score[0] for teacher, kept in best.items()}
+    scores = {name: r2 for choice in kept.values() for name, r2 in choice.restore().items()}
     path = config.save_dir / "converters.pt"
     if ranks.is_first:
         _save(path, translator, record, scores)
@@ -171,9 +201,11 @@ def _prepare(clips: StoredClips, config: ConverterConfig, ranks: Ranks) -> Conve
         batch=config.batch,
         seed=config.seed,
         ranks=ranks,
+        balance=config.balance,
     )
     with torch.no_grad():
         fit.start(translator, clips, division, shrinkage=config.shrinkage)
+    workload.start_balance()
     return workload
 
 
@@ -190,6 +222,7 @@ def _specs(clips: StoredClips, student: str, config: ConverterConfig) -> dict[st
             reach=config.reach,
             hidden=config.hidden,
             normalizer=config.normalizer,
+            trunk=config.trunk,
         )
         for teacher in config.teachers
     }

@@ -1,26 +1,21 @@
 """Train the fusion head on translated features, from a store or straight from videos."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from polyspace import console, precision
 from polyspace.console import Advance
 from polyspace.engine import checkpoint
-from polyspace.engine.curves import Curves
-from polyspace.engine.keeper import Keeper, identity
-from polyspace.engine.loop import Step, Training
-from polyspace.engine.selection import Best, prune, until_stale
 from polyspace.errors import ConfigError
 from polyspace.models.converters import Translator
-from polyspace.models.fusion import Fusion
-from polyspace.precision import Precision
 from polyspace.ranks import Ranks, joined
-from polyspace.train import provenance
+from polyspace.train import fusion_run, provenance
 from polyspace.train.batches import divide
-from polyspace.train.fusion_training import FusionSettings, make, rank
+from polyspace.train.fusion_run import Outlet
+from polyspace.train.fusion_training import FusionSettings, make
 from polyspace.train.fusion_workload import FusionWorkload, translated
 from polyspace.train.recall import recall
 from polyspace.train.sources import (
@@ -73,46 +68,11 @@ def run(config: FusionConfig) -> Generator[Advance, None, Path]:
     provenance.check_weights(trained["provenance"], clips, config.student, "converters")
     made_of = provenance.of_run(config, clips, (config.student,), types)
     record = {"converters": translator.fingerprint(), "provenance": made_of}
+    outlet = Outlet("fusion", config.save_dir, record)
+    decides = {**made_of, "converters": record["converters"]}
     with joined(device) as ranks, ranks.folder() as folder:
         workload = _workload(translator.to(device), clips, config, folder, ranks)
-        return (yield from _train(workload, record, config, types, ranks))
-
-
-def _train(
-    workload: FusionWorkload,
-    record: Mapping[str, Any],
-    config: FusionConfig,
-    types: Precision,
-    ranks: Ranks,
-) -> Generator[Step, None, Path]:
-    """Train to the end, or on to it; the first rank writes."""
-    device = workload.clips.device
-    training = Training(workload, config, precision=types, device=device, ranks=ranks)
-    curves, best = Curves(), Best()
-    keeper = Keeper(
-        config.save_dir / "unfinished",
-        {"training": training, "curves": curves, "best": best},
-        identity({**record["provenance"], "converters": record["converters"]}, config, device),
-        config,
-        ranks,
-    )
-    with keeper:
-        for step in until_stale(training.steps(), [best], config.early_stop):
-            curves.add(step)
-            if step.scores:
-                best.offer(*rank(step), epoch=step.epoch, state=workload.model.state_dict())
-                if ranks.is_first:
-                    _publish(workload.model, record, step, curves, config)
-            keeper.after(step)
-            yield step
-    workload.model.load_state_dict(best.state)
-    scores = {"top1": best.score[0], "log_likelihood": best.score[1], "epoch": best.epoch}
-    path = config.save_dir / "fusion.pt"
-    if ranks.is_first:
-        _save(path, workload.model, record, scores)
-    keeper.finish()
-    ranks.wait()
-    return path
+        return (yield from fusion_run.train(workload, config, outlet, decides, types, ranks))
 
 
 def main(config: FusionConfig) -> None:
@@ -141,27 +101,6 @@ def _workload(
     division = divide(clips, rows, share=config.hold_out, seed=config.seed)
     inputs = recall(translated(clips, translator), rows, folder, ranks)
     return make(spec, inputs, clips, division, config, ranks)
-
-
-def _publish(
-    fusion: Fusion, record: Mapping[str, Any], step: Step, curves: Curves, config: FusionConfig
-) -> None:
-    """Write an epoch's checkpoint and the curves so far; remove what is not worth keeping."""
-
-    def path(epoch: int) -> Path:
-        return config.save_dir / f"fusion_ep{epoch}.pt"
-
-    _save(path(step.epoch), fusion, record, step.scores)
-    curves.write(config.save_dir / "curves.json")
-    scores = {int(e["epoch"]): (e["top1"], e["log_likelihood"]) for e in curves.epochs}
-    prune(scores, config.keep_best, path)
-
-
-def _save(
-    path: Path, fusion: Fusion, record: Mapping[str, Any], scores: Mapping[str, float]
-) -> Path:
-    content = {**fusion.record(), "scores": dict(scores), **record}
-    return checkpoint.save(path, "fusion", content)
 
 
 if __name__ == "__main__":

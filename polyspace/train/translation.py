@@ -28,18 +28,20 @@ def quality(
 ) -> dict[str, Alignment]:
     """Measure the trained converter and the closed-form ones on the test split, by kind.
 
-    The closed-form ones are solved again, on the rows that the trained one was fitted on.
+    The closed-form ones are solved again, on the rows that the trained one was fitted on, from the
+    student's own tokens: a trunk is a part of what was trained.
     """
     moments = fit.moments(translator, teacher, train, division)
     spec = translator[teacher].spec
     said: dict[str, Alignment] = {}
     for kind in BASELINES:
-        simple = spec.model_copy(update={"kind": kind})
+        simple = spec.model_copy(update={"kind": kind, "trunk": 0})
         solved = Translator(translator.student_name, {teacher: simple})
         solved = solved.to(translator.student.mean.device)
         solved.student = translator.student
-        solved[teacher].teacher = translator[teacher].teacher
-        solved[teacher].map.start_at(moments.solve(simple))
+        converter = solved[teacher].converter
+        converter.teacher = translator[teacher].teacher
+        converter.map.start_at(moments.solve(simple))
         said[kind] = _measure(solved, teacher, test, rows)
     return {**said, spec.kind: _measure(translator, teacher, test, rows)}
 

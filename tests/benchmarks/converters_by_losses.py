@@ -151,12 +151,12 @@ def explain(
         path = finish(train_converter.run(config))
         seconds = perf_counter() - began
         translator = Translator.from_record(checkpoint.load(path, "converters")).eval()
-    errors, variances = map(np.concatenate, zip(*_of_clips(translator, asked), strict=True))
+    errors, variances = map(np.concatenate, zip(*of_clips(translator, asked), strict=True))
     return Explained(1 - errors / variances.mean(), seconds)
 
 
 @torch.no_grad()
-def _of_clips(
+def of_clips(
     translator: Translator, asked: Namespace
 ) -> Iterator[tuple[Float64[ndarray, " clip"], Float64[ndarray, " clip"]]]:
     """Give each test clip's squared error, and its variance around the training mean."""

@@ -12,9 +12,16 @@ from polyspace.report.records import Curves
 DASHED = (0, (4, 3))
 
 
-def converters(curves: Curves, teachers: tuple[str, ...]) -> Figure:
-    """Draw the converters' losses, and the variance that they explain on the hold-out."""
+def converters(curves: Curves, teachers: tuple[str, ...], *, together: bool = False) -> Figure:
+    """Draw the converters' losses, and the variance that they explain on the hold-out.
+
+    Args:
+        curves: What training left.
+        teachers: In the order of their colours.
+        together: Whether one epoch was kept for all, because they share a trunk.
+    """
     figure, losses, scores = _panels("loss in training", "R² on the hold-out")
+    shared = ("r2", *(f"r2/{name}" for name in teachers))
     terms = dict(zip(_terms(curves, teachers), cycle(("-", ":", "--", "-."))))
     _line(losses, curves, "loss", colour=canvas.INK, label="sum of all")
     for name, colour in canvas.teacher_colours(teachers).items():
@@ -23,7 +30,8 @@ def converters(curves: Curves, teachers: tuple[str, ...]) -> Figure:
         for term, style in terms.items():
             _line(losses, curves, f"{name}/{term}", colour=colour, style=style, label="")
         _line(scores, curves, f"r2/{name}", colour=colour, label=shown)
-        _best(scores, curves, f"r2/{name}", colour=colour)
+        ranked_by = shared if together else (f"r2/{name}",)
+        _best(scores, curves, f"r2/{name}", by=ranked_by, colour=colour)
     for term, style in terms.items():
         losses.plot([], [], style, color=canvas.QUIET, label=term.replace("_", " "))
     _level(scores, 0.0, "mean predictor")
@@ -38,7 +46,7 @@ def fusion(curves: Curves, chance: float) -> Figure:
     entropies = [-value for value in likelihoods]
     losses.plot(epochs, entropies, color=canvas.FUSION, label="on the hold-out", linewidth=1.8)
     _line(scores, curves, "top1", colour=canvas.FUSION, label="fusion")
-    _best(scores, curves, "top1", "log_likelihood", colour=canvas.FUSION)
+    _best(scores, curves, "top1", by=("top1", "log_likelihood"), colour=canvas.FUSION)
     _level(scores, chance, "chance")
     scores.set_ylim(0, 1)
     canvas.percent_axis(scores, "y")
@@ -69,10 +77,10 @@ def _line(
     axes.plot(epochs, values, linestyle=style, color=colour, label=label, linewidth=1.8)
 
 
-def _best(axes: Axes, curves: Curves, name: str, *ties: str, colour: str) -> None:
-    """Mark the first of the highest scores, further ones breaking ties: the epoch that was kept."""
+def _best(axes: Axes, curves: Curves, name: str, *, by: tuple[str, ...], colour: str) -> None:
+    """Mark the epoch that was kept: the first of the highest scores, further ones breaking ties."""
     epochs, values = curves.of(name)
-    ranks = list(zip(values, *(curves.of(tie)[1] for tie in ties), strict=True))
+    ranks = list(zip(*(curves.of(score)[1] for score in by), strict=True))
     best = ranks.index(max(ranks))
     axes.plot(epochs[best], values[best], "o", color=colour, markersize=8, markeredgecolor="white")
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from polyspace.errors import UnknownNameError
+from polyspace.errors import ConfigError, UnknownNameError
 from polyspace.models import closed_form
 from polyspace.models.closed_form import Affine
 from polyspace.models.converters import Converter, ConverterKind, ConverterSpec, Translator
@@ -11,9 +11,9 @@ STUDENT = TokenShape(4, 4, 6)
 TEACHERS = {"flow": TokenShape(4, 4, 3), "look": TokenShape(2, 1, 8)}
 
 
-def spec(teacher="look", *, kind: ConverterKind = "residual_mlp", reach=1):
+def spec(teacher="look", *, kind: ConverterKind = "residual_mlp", reach=1, trunk=0):
     return ConverterSpec(
-        source=STUDENT, target=TEACHERS[teacher], kind=kind, reach=reach, hidden=16
+        source=STUDENT, target=TEACHERS[teacher], kind=kind, reach=reach, hidden=16, trunk=trunk
     )
 
 
@@ -65,7 +65,7 @@ def test_the_branch_of_a_residual_map_can_learn_although_it_starts_at_zero():
 
 def test_silent_error_6_a_translation_never_depends_on_its_batch():
     model = translator().eval()
-    torch.nn.init.normal_(model["look"].get_parameter("map.down.weight"))
+    torch.nn.init.normal_(model["look"].converter.get_parameter("map.down.weight"))
     together = model(tokens())
     for index, clip in enumerate(tokens()):
         for name, value in model(clip[None]).items():
@@ -144,3 +144,73 @@ def test_only_maps_and_branches_are_trained():
     assert all(".map." in name for name, _ in translator().named_parameters())
     attending = dict(translator(kind="perceiver").named_parameters())
     assert all(".map." in name or ".branch." in name for name in attending)
+
+
+def with_trunk():
+    """Make a translator whose trunk, having learned something, counts."""
+    model = translator(trunk=8).eval()
+    for name, weights in model.trunk.named_parameters():
+        if ".down." in name:
+            torch.nn.init.normal_(weights, generator=torch.Generator().manual_seed(2))
+    return model
+
+
+def test_behind_an_untrained_trunk_translations_are_the_same_to_the_last_bit():
+    plain, behind = translator().eval()(tokens()), translator(trunk=8).eval()(tokens())
+    assert all(torch.equal(behind[name], plain[name]) for name in TEACHERS)
+
+
+def test_the_way_to_a_teacher_leads_through_the_trunk():
+    model = with_trunk()
+    said, seen = model(tokens()), model.trunk(tokens())
+    for name in TEACHERS:
+        assert torch.equal(model[name](tokens()), said[name])
+        assert torch.equal(model[name].converter(seen), said[name])
+        assert not torch.allclose(model[name].converter(tokens()), said[name])
+
+
+def test_a_trunk_is_counted_on_the_way_to_each_teacher_and_once_in_all():
+    model, plain = with_trunk(), translator()
+
+    def count(module):
+        return sum(weights.numel() for weights in module.parameters())
+
+    assert count(model["look"]) == count(plain["look"]) + count(model.trunk)
+    assert count(model) == count(plain) + count(model.trunk)
+
+
+def test_a_trunk_comes_with_some_of_the_teachers():
+    model = with_trunk()
+    part = model.only(["look"])
+    assert torch.equal(part(tokens())["look"], model(tokens())["look"])
+    again = Translator.from_record(part.record()).eval()
+    assert torch.equal(again(tokens())["look"], model(tokens())["look"])
+
+
+def test_a_record_with_a_trunk_survives_a_checkpoint_file(tmp_path):
+    model = with_trunk()
+    torch.save(model.record(), tmp_path / "record.pt")
+    again = Translator.from_record(torch.load(tmp_path / "record.pt", weights_only=True)).eval()
+    assert (again.width, again.fingerprint()) == (8, model.fingerprint())
+    assert torch.equal(again(tokens())["flow"], model(tokens())["flow"])
+
+
+def test_a_fingerprint_is_of_the_trunk_too_and_without_one_what_it_always_was():
+    model = with_trunk()
+    before = model.fingerprint()
+    with torch.no_grad():
+        model.trunk.get_parameter("blocks.1.down.bias")[0] += 1
+    assert model.fingerprint() != before
+    assert all(name.startswith(("student.", "converters.")) for name in translator().state_dict())
+
+
+def test_records_of_before_trunks_are_still_read():
+    record = translator().record()
+    for named in record["specs"].values():
+        del named["trunk"]
+    assert Translator.from_record(record).width == 0
+
+
+def test_converters_that_disagree_on_the_trunk_are_refused_in_one_line():
+    with pytest.raises(ConfigError, match="widths 0, 8, expected one that all of them share"):
+        Translator("stu", {"flow": spec("flow"), "look": spec(trunk=8)})

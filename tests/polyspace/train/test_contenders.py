@@ -130,3 +130,18 @@ def test_silent_error_6_what_a_contender_sees_does_not_depend_on_the_batch(table
         torch.testing.assert_close(alone.student, together.student[2:3])
         for name, value in alone.translated.items():
             torch.testing.assert_close(value, together.translated[name][2:3])
+
+
+@torch.no_grad()
+def test_contenders_see_through_a_trunk_and_count_it(translator, spec, train):
+    torch.manual_seed(0)
+    specs = {name: own.model_copy(update={"trunk": 8}) for name, own in translator.specs.items()}
+    behind = Translator(translator.student_name, specs).eval()
+    torch.nn.init.normal_(behind.trunk.get_parameter("blocks.0.down.weight"))
+    entries = contenders(behind, spec, shapes=spec.teachers, seed=0)
+    table = {entry.name: entry for entry in entries}
+    seen = table["translated:look"].view(train)(ROWS).student
+    assert torch.equal(seen, translated(train, behind)(ROWS).translated["look"])
+    alone = parameters(behind["look"].converter) + parameters(behind.trunk)
+    assert table["translated:look"].before == alone
+    assert table["untrained_converters"].before == parameters(behind)

@@ -10,6 +10,7 @@ from polyspace.losses.mix import LossMix
 from polyspace.models.converters import ConverterKind, ConverterSpec, Translator
 from polyspace.precision import resolve
 from polyspace.train import fit
+from polyspace.train.balance import BalanceKind
 from polyspace.train.batches import divide
 from polyspace.train.converter_workload import LOSSES, ConverterWorkload
 from polyspace.train.sources import StoredClips
@@ -35,16 +36,17 @@ class TestConverterWorkload(WorkloadConformance):
 
     def test_the_score_is_the_share_of_variance_explained_on_the_hold_out(self, train, fresh):
         work = fresh()
-        model, held = work.model.eval(), work.division.held
+        work.model.eval()
+        held = work.division.held
         with torch.no_grad():
-            said = model["look"](model.student(train.tokens("stu", held)))
-            true = model["look"].teacher(train.tokens("look", held))
+            said = work.translator["look"](work.translator.student(train.tokens("stu", held)))
+            true = work.translator["look"].teacher(train.tokens("look", held))
             expected = 1 - ((said - true) ** 2).sum() / (true**2).sum()
             assert work.score()["r2/look"] == pytest.approx(float(expected), abs=1e-5)
 
     def test_teachers_are_trained_as_if_each_were_alone(self, train):
         together, alone = workload(train), workload(train, teachers=("look",))
-        alone.model["look"].load_state_dict(together.model["look"].state_dict())
+        alone.translator["look"].load_state_dict(together.translator["look"].state_dict())
         batch_of_both, batch_of_one = next(together.batches(1)), next(alone.batches(1))
         both = together.loss(together.forward(batch_of_both), batch_of_both)
         one = alone.loss(alone.forward(batch_of_one), batch_of_one)
@@ -121,6 +123,64 @@ class TestPerceiverWorkload(WorkloadConformance):
         return lambda: workload(train, kind="perceiver", teachers=("look",))
 
 
+class TestTrunkWorkload(WorkloadConformance):
+    """Converters behind a trunk, whose teachers are weighed in every way."""
+
+    @pytest.fixture(params=["none", "drop", "explained", "uncertainty"])
+    def fresh(self, request, train):
+        return lambda: workload(train, trunk=8, balance=request.param)
+
+    def test_the_untrained_score_is_that_without_a_trunk(self, fresh, train):
+        plain = self.run(workload(train))[0].scores
+        assert self.run(fresh())[0].scores == plain
+
+    def test_the_trunk_is_trained(self, fresh):
+        work = fresh()
+        before = {name: value.clone() for name, value in work.translator.trunk.state_dict().items()}
+        self.run(work)
+        after = work.translator.trunk.state_dict()
+        assert all(not torch.equal(after[name], value) for name, value in before.items())
+
+    def test_what_comes_out_knows_nothing_of_the_balance(self, fresh, train):
+        plain = workload(train, trunk=8).translator
+        assert fresh().translator.state_dict().keys() == plain.state_dict().keys()
+
+
+@pytest.mark.parametrize("balance", ["drop", "explained", "uncertainty"])
+def test_a_trunk_of_one_teacher_alone_learns(train, balance):
+    steps = train_for(workload(train, trunk=8, balance=balance, teachers=("look",)), epochs=4)
+    assert steps[-1] < steps[0]
+
+
+@pytest.mark.parametrize("losses", [("l2=1",), ("l2=0.3",)])
+def test_explained_squared_errors_are_the_share_of_variance_that_is_left(train, losses):
+    work = workload(train, trunk=8, balance="explained", losses=losses, batch=500)
+    work.model.eval()
+    with torch.no_grad():
+        batch = next(work.batches(1))
+        outputs = work.forward(batch)
+        terms = work.loss(outputs, batch)
+        for teacher, said in outputs.items():
+            true = batch.targets[teacher]
+            left = (said - true).square().sum() / (true - true.mean((0, 1, 2))).square().sum()
+            assert float(terms[f"{teacher}/l2"]) == pytest.approx(float(left), rel=1e-4)
+
+
+def test_the_mean_loses_the_same_in_batches_of_any_size(train):
+    found = []
+    for batch in (7, 16, 500):
+        balance = workload(train, trunk=8, balance="explained", losses=("l2=1",), batch=batch)
+        found.append(balance.model.balance.means)
+    torch.testing.assert_close(found[0], found[2])
+    torch.testing.assert_close(found[1], found[2])
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES_OF_ALL))
+def test_the_mean_of_a_teacher_has_a_loss_to_divide_by_under_every_name(train, name):
+    work = workload(train, trunk=8, balance="uncertainty", losses=(f"{name}=1",))
+    assert torch.isfinite(work.model.balance.state_dict()["log_variance"]).all()
+
+
 @pytest.mark.parametrize("name", sorted(LOSSES_OF_ALL))
 @pytest.mark.parametrize("pooled", ["", "pooled_"])
 def test_every_loss_falls(train, name, pooled):
@@ -154,6 +214,8 @@ def workload(
     losses=LOSSES,
     batch=16,
     kind: ConverterKind = "residual_mlp",
+    trunk=0,
+    balance: BalanceKind = "none",
 ):
     torch.manual_seed(0)
     specs = {
@@ -163,6 +225,7 @@ def workload(
             kind=kind,
             reach=0,
             hidden=hidden,
+            trunk=trunk,
         )
         for name in teachers
     }
@@ -170,6 +233,14 @@ def workload(
     division = divide(train, train.rows(("stu", *teachers)), share=0.2, seed=0)
     with torch.no_grad():
         fit.start(translator, train, division)
-    return ConverterWorkload(
-        translator, train, division, losses=LossMix.parse(losses), batch=batch, seed=0
+    work = ConverterWorkload(
+        translator,
+        train,
+        division,
+        losses=LossMix.parse(losses),
+        batch=batch,
+        seed=0,
+        balance=balance,
     )
+    work.start_balance()
+    return work

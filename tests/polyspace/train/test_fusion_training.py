@@ -2,13 +2,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from polyspace.engine.loop import Step, Training
+from polyspace.engine.loop import Training
 from polyspace.models.fusion import FusionSpec
 from polyspace.precision import resolve
 from polyspace.train import fit
 from polyspace.train.batches import divide
-from polyspace.train.fusion_training import FusionSettings, best_of, make, rank
-from polyspace.train.fusion_workload import Inputs
+from polyspace.train.fusion_training import FusionSettings, best_of, make
+from polyspace.train.fusion_workload import Inputs, ranked
 
 CPU = torch.device("cpu")
 FP32 = resolve("fp32", CPU)
@@ -53,7 +53,7 @@ def test_the_best_epoch_is_given_back(fresh):
     workload = fresh()
     for step in Training(workload, SETTINGS, precision=FP32, device=CPU).steps():
         if step.scores:
-            scores.append(rank(step))
+            scores.append(ranked(step.scores))
             states.append({n: v.clone() for n, v in workload.model.state_dict().items()})
     expected = states[scores.index(max(scores))]
     found = best_of(fresh(), SETTINGS, FP32, CPU).state_dict()
@@ -61,12 +61,10 @@ def test_the_best_epoch_is_given_back(fresh):
 
 
 def test_epochs_are_ranked_by_accuracy_and_ties_by_likelihood():
-    def step(top1, likelihood):
-        scores = {"top1": top1, "log_likelihood": likelihood}
-        return Step(1, 1, 1, {}, 0.1, skipped=False, scores=scores)
-
-    ranked = [rank(step(*pair)) for pair in ((0.5, -9.0), (0.6, -9.0), (0.6, -1.0))]
-    assert ranked == sorted(ranked)
+    pairs = [(0.5, -9.0), (0.6, -9.0), (0.6, -1.0), (float("nan"), 0.0)]
+    found = [ranked({"top1": top1, "log_likelihood": likely}) for top1, likely in pairs]
+    assert found[-1] < found[0] < found[1] < found[2]
+    assert ranked({"top1/a": 0.5, "log_likelihood/a": -9.0}, "a") == found[0]
 
 
 @pytest.mark.parametrize(

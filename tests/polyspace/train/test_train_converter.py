@@ -47,6 +47,46 @@ def test_each_teacher_keeps_its_own_best_epoch(converters, trained):
         assert all(torch.equal(trained["state"][name], state[name]) for name in own)
 
 
+def test_behind_a_trunk_one_epoch_is_kept_for_all(features, converter_settings, tmp_path, finish):
+    changes = {"trunk": 8, "balance": "drop", "epochs": 4, "lr": 1e-2}
+    path = finish(train_converter.run(converter_settings(features, tmp_path, **changes)))
+    kept = checkpoint.load(path, "converters")
+    epochs = json.loads((tmp_path / "curves.json").read_text())["epochs"]
+    best = max(epochs, key=lambda entry: entry["r2"])
+    assert kept["scores"] == {name: best[f"r2/{name}"] for name in ("flow", "look")}
+    same = checkpoint.load(tmp_path / f"converters_ep{best['epoch']}.pt", "converters")["state"]
+    assert kept["state"].keys() == same.keys()
+    assert all(torch.equal(value, same[name]) for name, value in kept["state"].items())
+    assert any(name.startswith("trunk.") for name in same)
+
+
+@pytest.mark.parametrize("balance", ["none", "drop", "explained", "uncertainty"])
+def test_behind_a_trunk_every_converter_starts_at_ridge(
+    features, converter_settings, tmp_path, converters, balance, finish
+):
+    changes = {"trunk": 8, "balance": balance, "epochs": 1}
+    path = finish(train_converter.run(converter_settings(features, tmp_path, **changes)))
+    first = checkpoint.load(path.with_name("converters_ep0.pt"), "converters")
+    plain = checkpoint.load(converters.with_name("converters_ep0.pt"), "converters")
+    assert first["scores"] == plain["scores"]
+    assert all(torch.equal(first["state"][name], value) for name, value in plain["state"].items())
+    others = {name.split(".")[0] for name in first["state"]}
+    assert others == {"student", "converters", "trunk"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--kind ridge --trunk 8", "--kind ridge is solved, but --trunk 8 .* leave --trunk out"),
+        ("--balance drop", "--balance drop weighs teachers .* give --trunk 256, or leave"),
+    ],
+)
+def test_what_would_change_nothing_is_refused_on_the_command_line(options, message):
+    with pytest.raises(ConfigError, match=message) as refused:
+        console.parse(ConverterConfig, f"--features f --teachers flow {options}".split())
+    assert "\n" not in str(refused.value)
+
+
 def test_the_checkpoint_rebuilds_the_translator(trained, train):
     translator = Translator.from_record(trained)
     assert translator.student_name == "stu"

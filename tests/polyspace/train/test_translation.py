@@ -3,6 +3,7 @@ import torch
 
 from polyspace.engine import checkpoint
 from polyspace.models.converters import Translator
+from polyspace.train import train_converter
 from polyspace.train.batches import divide
 from polyspace.train.translation import quality
 
@@ -48,6 +49,24 @@ def test_measuring_leaves_the_translator_as_it_was(train, test_clips, converters
     after = translator.state_dict()
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_baselines_are_of_the_students_own_tokens_whatever_a_trunk_makes_of_them(
+    train, test_clips, converters, features, converter_settings, tmp_path, finish
+):
+    config = converter_settings(features, tmp_path, trunk=8, lr=0.05)
+    path = finish(train_converter.run(config))
+    trained = Translator.from_record(
+        checkpoint.load(path.with_name("converters_ep2.pt"), "converters")
+    )
+    plain = Translator.from_record(checkpoint.load(converters, "converters"))
+    division = divide(train, train.rows(("stu", "flow", "look")), share=0.2, seed=0)
+    rows = test_clips.rows(("stu", "flow", "look"))
+    found, expected = (
+        quality(model, "look", train, division, test_clips, rows) for model in (trained, plain)
+    )
+    assert all(found[kind] == expected[kind] for kind in ("mean", "procrustes", "ridge"))
+    assert found["residual_mlp"] != expected["residual_mlp"]
 
 
 def test_both_spaces_agree_where_the_translation_is_exact(measured):

@@ -24,11 +24,16 @@ CHANGES = {"ema": 0.9, "accumulate": 2, "save_every_steps": 1, "epochs": 3}
 def stage(request, features, converters, converter_settings, fusion_settings):
     """A stage's run, as a function of where it goes and of its settings."""
     if request.param == "converters":
-        return lambda folder, **changes: train_converter.run(
-            converter_settings(features, folder, **{"batch": 8} | changes)
-        )
+        return behind(features, converter_settings)
     return lambda folder, **changes: train_fusion.run(
         fusion_settings(features, converters, folder, **{"batch": 8} | changes)
+    )
+
+
+def behind(features, converter_settings, **always):
+    """Give a run of converters, as a function of where it goes and of its settings."""
+    return lambda folder, **changes: train_converter.run(
+        converter_settings(features, folder, **{"batch": 8} | always | changes)
     )
 
 
@@ -53,6 +58,21 @@ def assert_same(first, second):
 def test_a_run_that_is_stopped_again_and_again_leaves_what_an_undisturbed_one_does(
     stage, tmp_path, finish, flags, capsys
 ):
+    interrupt(stage, tmp_path, finish, flags)
+    assert capsys.readouterr().out.count("going on after step") == 3
+
+
+@pytest.mark.parametrize("balance", ["drop", "explained", "uncertainty"])
+def test_neither_trunk_nor_balance_is_disturbed_by_being_stopped(
+    features, converter_settings, tmp_path, finish, balance, capsys
+):
+    stage = behind(features, converter_settings, trunk=8, balance=balance)
+    interrupt(stage, tmp_path, finish, {})
+    assert capsys.readouterr().out.count("going on after step") == 3
+
+
+def interrupt(stage, tmp_path, finish, flags):
+    """Stop a run again and again; compare what it leaves with what an undisturbed one does."""
     whole = finish(stage(tmp_path / "whole", **CHANGES, **flags))
     for steps in (1, 3, 2, 4):
         run = stage(tmp_path / "stopped", **CHANGES, **flags)
@@ -60,7 +80,6 @@ def test_a_run_that_is_stopped_again_and_again_leaves_what_an_undisturbed_one_do
         run.close()
     stopped = finish(stage(tmp_path / "stopped", **CHANGES, **flags))
     assert_same(results(stopped), results(whole))
-    assert capsys.readouterr().out.count("going on after step") == 3
     assert not list((tmp_path / "stopped" / "unfinished").iterdir())
 
 

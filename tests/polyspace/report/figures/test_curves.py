@@ -27,6 +27,19 @@ def test_each_teacher_has_its_own_kept_epoch(tmp_path):
     assert len(dots(curves.converters(read, TEACHERS).axes[1])) == len(TEACHERS)
 
 
+def test_behind_a_trunk_the_epoch_that_is_best_in_the_mean_is_marked_for_all():
+    scores = ((0.1, 0.4), (0.7, 0.2), (0.3, 0.5))
+    epochs = tuple(
+        {"epoch": float(epoch), "r2": (a + b) / 2, "r2/a": a, "r2/b": b}
+        for epoch, (a, b) in enumerate(scores)
+    )
+    read = Curves(epochs=epochs)
+    apart = curves.converters(read, ("a", "b"))
+    assert dots(apart.axes[1]) == [[[1, 0.7]], [[2, 0.5]]]
+    together = curves.converters(read, ("a", "b"), together=True)
+    assert dots(together.axes[1]) == [[[1, 0.7]], [[1, 0.2]]]
+
+
 def test_converters_that_were_not_trained_have_only_their_first_score():
     start = {"epoch": 0.0, "r2": 0.3, "r2/a": 0.3}
     figure = curves.converters(Curves(epochs=(start,)), ("a",))
