@@ -74,7 +74,8 @@ class FromVideos(FusionWorkload):
 
 def section(folder: Path, asked: Namespace) -> str:
     """Compare with video mode for a tiny student and one of base size."""
-    tiny = _Film(folder / "tiny", asked.videos, "vjepa2", "random-tiny", 32, asked.epochs)
+    size = min(32, asked.videos // 3)
+    tiny = _Film(folder / "tiny", asked.videos, "vjepa2", "random-tiny", size, asked.epochs)
     lines = [tiny.line("tiny student (random vjepa2)", asked.rounds)]
     if asked.base_videos:
         weights = str(_base_videomae(folder / "weights"))

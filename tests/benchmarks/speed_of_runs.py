@@ -47,7 +47,7 @@ was before the command; one epoch, maps without neighbours, which are solved soo
 def _pooled(home: Path, clips: int) -> str:
     """Run everything on one token a clip."""
     make_features(home, clips, GRIDS["1 x 1"])
-    found = _spawn("converters", home, epochs=EPOCHS)
+    found = spawn("converters", home, epochs=EPOCHS)
     return (
         f"- 1 x 1, measured: {clips} clips, {EPOCHS} epochs, float32: "
         f"{_minutes(*found['all'])};\n"
@@ -61,7 +61,7 @@ def _on_grid(folder: Path, clips: int) -> str:
     make_features(few, clips, GRIDS["8 x 4"])
     make_features(more, 2 * clips, GRIDS["8 x 4"])
     short, long, half = (
-        _spawn("converters", home, epochs=1, use_bf16=bf16)
+        spawn("converters", home, epochs=1, use_bf16=bf16)
         for home, bf16 in ((few, False), (more, False), (more, True))
     )
     lines = [
@@ -90,13 +90,13 @@ def _memory(folder: Path, grid: str, clips: int) -> str:
         make_features(home, count, GRIDS[grid])
     lines = []
     for what, own in (("converters", {"reach": 0}), ("fusion", {})):
-        one, two = (_spawn(what, home, epochs=1, **own)["memory"] for home in homes.values())
+        one, two = (spawn(what, home, epochs=1, **own)["memory"] for home in homes.values())
         sizes = f"{clips}; {2 * clips} | {one:.0f}; {two:.0f} | {two / one:.2f}"
         lines.append(f"| {what}, {grid} | {sizes} |")
     return "\n".join(lines)
 
 
-def _spawn(what: str, home: Path, **settings: Any) -> dict[str, Any]:
+def spawn(what: str, home: Path, **settings: Any) -> dict[str, Any]:
     """Run a command in a process of its own, whose memory nobody has used before."""
     asked = [what, str(home), json.dumps(settings)]
     command = [sys.executable, "-m", "tests.benchmarks.speed_of_runs", *asked]
@@ -106,11 +106,9 @@ def _spawn(what: str, home: Path, **settings: Any) -> dict[str, Any]:
 def _child(what: str, home: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """Run; give wall and processor seconds of start, epochs and all, and the largest memory."""
     with Watched() as memory:
-        clocks = [_clocks()]
-        for step in _command(what, home, settings):
-            if isinstance(step, Step) and not step.done:
-                clocks.append(_clocks())
-        clocks.append(_clocks())
+        steps, begun = _command(what, home, settings), _clocks()
+        started = [_clocks() for step in steps if isinstance(step, Step) and not step.done]
+        clocks = [begun, *started, _clocks()]
     names = {"start": (0, 1), "epochs": (1, 2), "all": (0, 2)}
     seconds = {
         name: [late - early for early, late in zip(clocks[first], clocks[last], strict=True)]
