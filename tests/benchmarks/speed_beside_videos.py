@@ -201,7 +201,7 @@ class _Film:
         next(steps)
         next(steps)  # the processes have started, and the first batch was waited for
         begun, taken = perf_counter(), 0
-        for _ in islice(steps, max(1, workload.steps - 2)):
+        for _ in islice(steps, workload.steps - 1):  # the next epoch would start them anew
             taken += 1
         return taken / (perf_counter() - begun)
 
