@@ -53,7 +53,9 @@ class RunningMoments:
         # What the two means differ by counts as the deviation of one more token.
         between = delta * (self.count * share) ** 0.5
         deviations = torch.cat([tokens - mean, between[None]])
-        self.sums = self.sums + self._products(deviations).double()
+        products = self._products(deviations)
+        # In place: they are the largest thing here, and clearing new pages costs as much as adding.
+        self.sums = self.sums.add_(products) if self.count else products.double()
         self._from_origin = self._from_origin + delta * share
         self.count += len(tokens)
 
