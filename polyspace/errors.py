@@ -20,7 +20,8 @@ one line and exits with 2. Each class is also the builtin that others would catc
     ├── DivergedError(ArithmeticError)   training whose gradients stay infinite or undefined
     ├── StoppedError(InterruptedError)   a run that saved its state and stopped, as it was told
     ├── ExportError(RuntimeError)        an export that doesn't agree with its source
-    └── RecordError(ValueError)          a stage's record that a report can't be made from
+    ├── RecordError(ValueError)          a stage's record that a report can't be made from
+    └── SweepError(RuntimeError)         a sweep that came to nothing, or that nobody is left to end
 """
 
 from collections.abc import Iterable
@@ -138,3 +139,7 @@ class ExportError(PolySpaceError, RuntimeError):
 
 class RecordError(PolySpaceError, ValueError):
     """A record of a stage that is missing, or that a report can't be made from."""
+
+
+class SweepError(PolySpaceError, RuntimeError):
+    """A sweep none of whose trials came to a score, or whose trials nobody is left to run."""
