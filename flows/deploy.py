@@ -8,11 +8,12 @@ from prefect.types.entrypoint import EntrypointType
 from prefect.workers.process import ProcessWorker
 
 from flows.extract_features import extract_features, extract_part
+from flows.sweep import sweep, sweep_part
 from polyspace import console
 from polyspace.config import Config
 from tasks import parts
 
-DEPLOYED = (extract_features, extract_part)
+DEPLOYED = (extract_features, extract_part, sweep, sweep_part)
 
 
 class DeployConfig(Config):

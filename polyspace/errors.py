@@ -21,7 +21,8 @@ one line and exits with 2. Each class is also the builtin that others would catc
     ├── StoppedError(InterruptedError)   a run that saved its state and stopped, as it was told
     ├── RankError(RuntimeError)          another of the processes that train together has ended
     ├── ExportError(RuntimeError)        an export that doesn't agree with its source
-    └── RecordError(ValueError)          a stage's record that a report can't be made from
+    ├── RecordError(ValueError)          a stage's record that a report can't be made from
+    └── SweepError(RuntimeError)         a sweep that came to nothing, or that nobody is left to end
 """
 
 from collections.abc import Iterable
@@ -143,3 +144,7 @@ class ExportError(PolySpaceError, RuntimeError):
 
 class RecordError(PolySpaceError, ValueError):
     """A record of a stage that is missing, or that a report can't be made from."""
+
+
+class SweepError(PolySpaceError, RuntimeError):
+    """A sweep none of whose trials came to a score, or whose trials nobody is left to run."""

@@ -16,8 +16,13 @@ from tasks.tracking import ALONE, Tracker
 @task(name="train converters", task_run_name="train converters", cache_policy=NO_CACHE)
 def train(config: ConverterConfig, tracker: Tracker = ALONE) -> Path:
     """Train the converters; return the checkpoint of the best epoch."""
+    return stages.run(stage(config), train_converter.run(config), tracker)
+
+
+def stage(config: ConverterConfig) -> Stage:
+    """Say what decides the converters, and what is kept of them."""
     store = find_store(config.features, config.dataset, config.split)
-    stage = Stage(
+    return Stage(
         name="train_converter",
         config=config,
         dataset=FeatureStore.open(store).dataset,
@@ -25,4 +30,3 @@ def train(config: ConverterConfig, tracker: Tracker = ALONE) -> Path:
         sources=(lineage.store(store),),
         keep=("converters.pt", "curves.json"),
     )
-    return stages.run(stage, train_converter.run(config), tracker)

@@ -17,7 +17,12 @@ from tasks.tracking import ALONE, Tracker
 @task(name="train fusion", task_run_name="train fusion", cache_policy=NO_CACHE)
 def train(config: FusionConfig, tracker: Tracker = ALONE) -> Path:
     """Train the fusion head; return the checkpoint of the best epoch."""
-    stage = Stage(
+    return stages.run(stage(config), train_fusion.run(config), tracker)
+
+
+def stage(config: FusionConfig) -> Stage:
+    """Say what decides the head, and what is kept of it."""
+    return Stage(
         name="train_fusion",
         config=config,
         dataset=config.dataset,
@@ -25,7 +30,6 @@ def train(config: FusionConfig, tracker: Tracker = ALONE) -> Path:
         sources=(*_clips(config), lineage.checkpoint(config.converters, "converters")),
         keep=("fusion.pt", "curves.json"),
     )
-    return stages.run(stage, train_fusion.run(config), tracker)
 
 
 def _clips(config: FusionConfig) -> tuple[Source, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,9 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 from prefect.states import Cancelling
+from pydantic import JsonValue
 
+from polyspace.config import Config
 from polyspace.errors import ConfigError
 from tasks import addresses
 
@@ -145,6 +148,18 @@ def refuse_unknown(flow: str) -> None:
             ) from error
 
 
+def for_workers(config: Config, **changes: object) -> dict[str, JsonValue]:
+    """Give the settings of a part, which may run in another folder, as JSON values.
+
+    Args:
+        config: Its paths are made absolute, those in NAME=FOLDER and inside other configs, too.
+        changes: Other values for some fields.
+    """
+    values = {name: getattr(config, name) for name in type(config).model_fields}
+    anywhere = {name: _absolute(value) for name, value in values.items()}
+    return config.model_copy(update={**anywhere, **changes}).model_dump(mode="json")
+
+
 def remedy() -> str:
     """Say how to start a worker."""
     api = get_current_settings().api.url
@@ -169,3 +184,24 @@ def _cancel(parts: Parts) -> None:
     for part in parts.unfinished:
         with suppress(httpx.HTTPError):
             parts.client.set_flow_run_state(part.run_id, Cancelling())
+
+
+def _absolute(value: Any) -> Any:  # noqa: ANN401
+    """Make a setting's paths absolute, if it has any."""
+    match value:
+        case Config():
+            found = {name: _absolute(getattr(value, name)) for name in type(value).model_fields}
+            return value.model_copy(update=found)
+        case Path():
+            return value.absolute()
+        case tuple():
+            return tuple(_entry(part) if isinstance(part, str) else part for part in value)
+        case _:
+            return value
+
+
+def _entry(entry: str) -> str:
+    """Make the folder in NAME=FOLDER absolute, if it is one."""
+    name, equals, folder = entry.partition("=")
+    is_folder = bool(equals and folder) and Path(folder).is_dir()
+    return f"{name}={Path(folder).absolute()}" if is_folder else entry

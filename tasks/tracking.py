@@ -8,6 +8,7 @@ import inspect
 import json
 import logging
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -47,6 +48,10 @@ FAILURES = (MlflowException, OSError, sqlite3.Error)
 """What MLflow raises when it, its server or its database fails."""
 
 logger = logging.getLogger(__name__)
+
+
+class PrunedError(Exception):
+    """A run that is ended before its end because others do better; no failure."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,9 @@ class Record:
 
 
 @contextmanager
-def run(name: str, config: Config, dataset: str, tracker: Tracker) -> Generator[Record]:
+def run(
+    name: str, config: Config, dataset: str, tracker: Tracker, *, earlier: str | None = None
+) -> Generator[Record]:
     """Keep a run open while the block runs; how the block ends is how the run ends.
 
     Args:
@@ -120,11 +127,18 @@ def run(name: str, config: Config, dataset: str, tracker: Tracker) -> Generator[
         config: Recorded as params; its docstring is the run's description.
         dataset: The experiment is called after it.
         tracker: Where to record.
+        earlier: The run that this one goes on with, if there still is one of that id.
     """
-    record = _open(name, config, dataset, tracker)
-    record.params(config)
+    record = _reopen(earlier, tracker) if earlier else None
+    if record is None:
+        record = _open(name, config, dataset, tracker)
+        record.params(config)
     try:
         yield record
+    except PrunedError as pruned:
+        record.tags({"pruned": str(pruned)})
+        record.end("KILLED")
+        raise
     except Exception as error:
         record.tags({"error": f"{type(error).__name__}: {error}"})
         record.end("FAILED")
@@ -136,9 +150,11 @@ def run(name: str, config: Config, dataset: str, tracker: Tracker) -> Generator[
 
 
 @contextmanager
-def pipeline(name: str, config: Config, dataset: str, *, enabled: bool) -> Generator[Tracker]:
+def pipeline(
+    name: str, config: Config, dataset: str, *, enabled: bool, earlier: str | None = None
+) -> Generator[Tracker]:
     """Keep the run open that the stages' runs nest under."""
-    with run(name, config, dataset, Tracker(enabled)) as record:
+    with run(name, config, dataset, Tracker(enabled), earlier=earlier) as record:
         yield Tracker(enabled=record.client is not None, parent_id=record.run_id)
 
 
@@ -156,18 +172,21 @@ def resume(tracker: Tracker) -> Record:
 def follow(record: Record, work: Generator[Advance, None, R]) -> Generator[Advance, None, R]:
     """Pass on what a stage yields and returns; record what each epoch of steps came to."""
     epoch: list[Step] = []
-    while True:
-        try:
-            advance = next(work)
-        except StopIteration as end:
-            _record_epoch(record, epoch)
-            return end.value
-        if isinstance(advance, Step):
-            if epoch and advance.epoch != epoch[-1].epoch:
-                _record_epoch(record, epoch)
-                epoch = []
-            epoch.append(advance)
-        yield advance
+    try:
+        while True:
+            try:
+                advance = next(work)
+            except StopIteration as end:
+                return end.value
+            if isinstance(advance, Step):
+                if epoch and advance.epoch != epoch[-1].epoch:
+                    _record_epoch(record, epoch)
+                    epoch = []
+                epoch.append(advance)
+            yield advance
+    finally:
+        # However it ends: the last epoch says why a run was given up.
+        _record_epoch(record, epoch)
 
 
 def _connect() -> MlflowClient:
@@ -196,6 +215,20 @@ def _open(name: str, config: Config, dataset: str, tracker: Tracker) -> Record:
         _warn(error)
         return Record(None, None)
     _link_back(name, addresses.mlflow_run(experiment_id, run_id))
+    return Record(client, run_id)
+
+
+def _reopen(run_id: str, tracker: Tracker) -> Record | None:
+    """Open a run again, with the settings that it has; None if there is none of that id."""
+    if not tracker.enabled:
+        return None
+    try:
+        client = _connect()
+        client.update_run(run_id, "RUNNING")
+        if "error" in client.get_run(run_id).data.tags:
+            client.delete_tag(run_id, "error")
+    except FAILURES:
+        return None
     return Record(client, run_id)
 
 
@@ -234,7 +267,7 @@ def _note(config: Config) -> str:
 def _link_back(name: str, link: str) -> None:
     """Leave the way to the MLflow run with the Prefect run, if this is part of one."""
     if flow_run.id:
-        key = f"mlflow-{name.replace('_', '-')}"
+        key = f"mlflow-{re.sub('[^a-z0-9]+', '-', name.lower())}"
         create_link_artifact(link=link, link_text=f"{name} in MLflow", key=key)
 
 

@@ -24,7 +24,7 @@ from polyspace.data.featurize import FeaturizeConfig
 from polyspace.errors import StoreError
 from polyspace.store.difference import compare
 from polyspace.store.reader import FeatureStore
-from tasks import distribution
+from tasks import sharing
 from tests.support.ucf101 import make_ucf101
 
 pytestmark = [
@@ -65,7 +65,7 @@ def alone(clips, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _quick_looks(monkeypatch):
-    monkeypatch.setattr(distribution, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(sharing, "LOOK_SECONDS", 0.2)
 
 
 def config_of(clips, out):

@@ -1,12 +1,9 @@
-from pathlib import Path
-
 import pytest
 
-from polyspace.data.featurize import FeaturizeConfig
 from polyspace.store import storage
 from polyspace.store.lease import Leases
-from tasks import distribution
-from tasks.distribution import Sight, Watch
+from tasks.distribution import Watch
+from tasks.sharing import Sight
 
 
 @pytest.fixture
@@ -34,22 +31,3 @@ def test_who_holds_a_lease_is_seen(stores):
     leases.release(lease)
     assert not watch.look().is_held
     leases.close()
-
-
-def test_parts_get_paths_that_hold_in_any_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("weights").mkdir()
-    config = FeaturizeConfig(
-        dataset="ucf101",
-        root=Path("videos"),
-        out=Path("features"),
-        weights=("vjepa2=weights", "vivit=random-tiny"),
-        retry=True,
-    )
-
-    said = distribution._for_workers(config)
-
-    assert (said["root"], said["out"]) == (str(tmp_path / "videos"), str(tmp_path / "features"))
-    assert said["weights"] == [f"vjepa2={tmp_path / 'weights'}", "vivit=random-tiny"]
-    assert said["retry"] is False
-    assert FeaturizeConfig.model_validate(said).split == config.split

@@ -93,6 +93,15 @@ def quiet(axes: Axes, *, grid: str = "") -> Axes:
 
 def data_uri(drawn: Figure) -> str:
     """Render a figure as SVG that stands inside a page; the same figure gives the same bytes."""
+    return "data:image/svg+xml;base64," + base64.b64encode(_rendered(drawn, "svg")).decode()
+
+
+def png(drawn: Figure) -> bytes:
+    """Render a figure as PNG, for pages that can't hold SVG."""
+    return _rendered(drawn, "png")
+
+
+def _rendered(drawn: Figure, kind: str) -> bytes:
     for text in drawn.findobj(Text):
         if text.get_color() == "black":
             text.set_color(INK)
@@ -102,10 +111,10 @@ def data_uri(drawn: Figure) -> str:
         # Tight, because the layout forgets labels beside axes of a fixed aspect.
         drawn.savefig(
             buffer,
-            format="svg",
+            format=kind,
             dpi=192,
-            metadata={"Date": None},
+            metadata={"Date": None} if kind == "svg" else {"Software": None},
             bbox_inches="tight",
             pad_inches=0.05,
         )
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()

@@ -1,0 +1,55 @@
+"""Small sweeps; ``python -m tests.support.sweeps FILE`` runs trials of the sweep in a JSON file."""
+
+import sys
+from pathlib import Path
+
+from polyspace.train import train_converter
+from polyspace.train.sweep import SweepConfig
+from polyspace.train.train_converter import ConverterConfig
+from polyspace.train.train_fusion import FusionConfig
+from tasks import sweeps
+from tasks.tracking import Tracker
+from tests.support.stores import make_store
+
+UNTRACKED = Tracker(enabled=False)
+
+
+def make_inputs(folder: Path) -> Path:
+    """Write a store, and converters that are solved in closed form; give the folder."""
+    make_store(folder / "features", "train", clips=48, groups=12)
+    for _ in train_converter.run(converter_stage(folder, save_dir=folder / "converters")):
+        pass
+    return folder
+
+
+def converter_stage(folder: Path, **changes) -> ConverterConfig:
+    settings = {
+        "features": folder / "features",
+        "teachers": ("flow", "look"),
+        "kind": "ridge",
+        "device": "cpu",
+        "batch": 16,
+        "epochs": 2,
+        "hidden": 8,
+    }
+    return ConverterConfig.model_validate(settings | changes)
+
+
+def fusion_stage(folder: Path, **changes) -> FusionConfig:
+    settings = {
+        "dataset": "toy",
+        "root": folder / "features",
+        "student": "stu",
+        "teachers": ("flow", "look"),
+        "converters": folder / "converters" / "converters.pt",
+        "classes": 3,
+        "use_cached_features": True,
+        "device": "cpu",
+        "epochs": 2,
+        "rank": 4,
+    }
+    return FusionConfig.model_validate(settings | changes)
+
+
+if __name__ == "__main__":
+    sweeps.drain(SweepConfig.model_validate_json(Path(sys.argv[1]).read_text()), UNTRACKED)
