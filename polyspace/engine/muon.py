@@ -28,7 +28,7 @@ class MuonBesideAdamW(torch.optim.Optimizer):
         if matrices := [group for group in self.param_groups if _is_for_muon(group)]:
             self._inner["muon"] = torch.optim.Muon(matrices, lr=lr, adjust_lr_fn="match_rms_adamw")
         if others := [group for group in self.param_groups if not _is_for_muon(group)]:
-            self._inner["adamw"] = torch.optim.AdamW(others, lr=lr)
+            self._inner["adamw"] = torch.optim.AdamW(others, lr=lr, fused=True)
         self._join()
 
     @torch.no_grad()

@@ -38,7 +38,7 @@ def make(name: OptimizerName, parts: Sequence[Part], *, lr: float) -> torch.opti
         return torch.optim.SGD(groups, lr=lr, momentum=MOMENTUM, nesterov=True)
     if name == "muon":
         return MuonBesideAdamW(groups, lr=lr)
-    return torch.optim.AdamW(groups, lr=lr)
+    return torch.optim.AdamW(groups, lr=lr, fused=True)
 
 
 def _groups(part: Part, index: int) -> list[dict[str, Any]]:

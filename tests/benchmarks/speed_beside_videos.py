@@ -31,8 +31,9 @@ from polyspace.train.fusion_workload import Batch, FusionWorkload, Inputs, trans
 from polyspace.train.sources import StoredClips
 from polyspace.train.train_converter import ConverterConfig
 from polyspace.train.train_fusion import FusionConfig
+from tests.benchmarks.document import spread
 from tests.benchmarks.extraction_parts import make_clips
-from tests.benchmarks.speed_common import CPU, WARM, spread
+from tests.benchmarks.speed_common import CPU, WARM
 
 BASE = 86
 """Million parameters of a base-size student."""

@@ -1,7 +1,5 @@
-"""What the parts of `training_speed` share: their stores, and how they write figures."""
+"""What the parts of `training_speed` share: their stores."""
 
-import statistics
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -28,8 +26,3 @@ def make_features(home: Path, clips: int, grid: tuple[int, int]) -> None:
         student=("stu", *grid, STUDENT_DIM),
         teachers={name: (*grid, dim) for name, dim in TEACHERS.items()},
     )
-
-
-def spread(values: Sequence[float]) -> str:
-    """Give the median, the lowest and the highest."""
-    return f"{statistics.median(values):.2f} [{min(values):.2f}, {max(values):.2f}]"

@@ -25,6 +25,7 @@ from polyspace.train.converter_workload import LOSSES, ConverterWorkload
 from polyspace.train.fusion_workload import FusionWorkload, translated
 from polyspace.train.recall import recall
 from polyspace.train.sources import StoredClips
+from tests.benchmarks.document import spread
 from tests.benchmarks.speed_common import (
     CPU,
     GRIDS,
@@ -32,7 +33,6 @@ from tests.benchmarks.speed_common import (
     TEACHERS,
     WARM,
     make_features,
-    spread,
 )
 
 

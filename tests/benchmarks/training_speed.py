@@ -7,7 +7,6 @@ a round. What concerns whole commands runs the commands' own functions.
 """
 
 import os
-import platform
 import sys
 import tempfile
 from argparse import ArgumentParser, Namespace
@@ -19,6 +18,7 @@ from pathlib import Path
 import torch
 
 from tests.benchmarks import speed_beside_videos, speed_of_runs, speed_of_steps
+from tests.benchmarks.document import machine, publish
 from tests.benchmarks.speed_common import GRIDS
 
 PARTS = {
@@ -36,9 +36,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
             sections.append(PARTS[part](Path(folder), asked))
     text = _document(sections, asked, before)
-    sys.stdout.write(text)
-    if asked.out:
-        Path(asked.out).write_text(text)
+    publish(text, asked.out)
 
 
 def _asked() -> Namespace:
@@ -53,7 +51,7 @@ def _asked() -> Namespace:
     parser.add_argument("--epochs", type=int, default=10, help="of video mode")
     parser.add_argument("--many", type=int, default=speed_of_runs.UCF101, help="clips of 1 x 1")
     parser.add_argument("--grid-clips", type=int, default=480, help="N of the runs over 8 x 4")
-    parser.add_argument("--out", help="the document")
+    parser.add_argument("--out", type=Path, help="the document")
     parser.add_argument("--folder", help="where to work; None: the system's")
     return parser.parse_args()
 
@@ -65,13 +63,11 @@ def _document(sections: Sequence[str], asked: Namespace, before: str) -> str:
     types = [name for name in ("amx_bf16", "avx512_bf16") if name in known]
     return f"""# The speed of training, {today:%B %Y}
 
-Command: `{_command()}`. {today:%Y-%m-%d}; {os.cpu_count()} shared
-{platform.machine()} cores ({", ".join(types) or "no bfloat16 instructions"}),
-Linux {platform.release()}; Python {platform.python_version()}, torch {version("torch")},
-numpy {version("numpy")}; {torch.get_num_threads()} torch threads, OMP_WAIT_POLICY {waits}.
-Other work ran beside it on the same cores: load over 1, 5 and 15 minutes {before} at the
-beginning, {_load()} at the end. {asked.rounds} rounds; ratios are paired within a round:
-median [lowest, highest].
+Command: `{_command()}`. {today:%Y-%m-%d}; {machine()}
+({", ".join(types) or "no bfloat16 instructions"}), torch {version("torch")}, numpy
+{version("numpy")}; {torch.get_num_threads()} torch threads, OMP_WAIT_POLICY {waits}. Load over 1, 5
+and 15 minutes {before} at the beginning, {_load()} at the end. {asked.rounds} rounds; ratios are
+paired within a round: median [lowest, highest].
 
 {chr(10).join(sections)}"""
 

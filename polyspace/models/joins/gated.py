@@ -69,7 +69,8 @@ class Gate(nn.Module):
         asked = self.from_student(student) + self._on_grid(self.from_teacher(translated))
         gate = torch.sigmoid(self.openness(functional.gelu(asked)))
         gate = gate * present[:, None, None, None].to(gate.dtype)
-        return gate * self.up(self._on_grid(self.down(translated))), gate.squeeze(-1)
+        # Weighed before `up`, where tokens are narrow.
+        return self.up(gate * self._on_grid(self.down(translated))), gate.squeeze(-1)
 
     def _on_grid(self, tokens: Tensor) -> Tensor:
         """Resample after projecting: the same numbers, on `rank` dimensions instead of all."""
