@@ -2,8 +2,17 @@
 
 import numpy as np
 import pytest
+import torch
 
 from tests.benchmarks.peers import PEERS
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    """Give the process its threads back: one of the formats takes all cores."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
