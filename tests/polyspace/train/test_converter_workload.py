@@ -1,3 +1,5 @@
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
@@ -7,14 +9,15 @@ from polyspace.engine.recipe import Recipe
 from polyspace.errors import ConfigError
 from polyspace.losses.mix import LOSSES as LOSSES_OF_ALL
 from polyspace.losses.mix import LossMix
-from polyspace.models.converters import ConverterKind, ConverterSpec, Translator
+from polyspace.models.converters import CLOSED_FORM, ConverterKind, ConverterSpec, Translator
+from polyspace.models.normalizers import NormalizerKind
 from polyspace.precision import resolve
 from polyspace.train import fit
 from polyspace.train.balance import BalanceKind
 from polyspace.train.batches import divide
 from polyspace.train.converter_workload import LOSSES, ConverterWorkload
 from polyspace.train.sources import StoredClips
-from tests.conformance import CPU, WorkloadConformance
+from tests.conformance import CPU, SteadyConformance, WorkloadConformance
 from tests.support.stores import make_store
 
 
@@ -123,6 +126,25 @@ class TestPerceiverWorkload(WorkloadConformance):
         return lambda: workload(train, kind="perceiver", teachers=("look",))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"kind": kind} for kind in get_args(ConverterKind) if kind not in CLOSED_FORM),
+        *({"normalizer": normalizer} for normalizer in get_args(NormalizerKind)),
+        *({"losses": (f"{loss}=1",)} for loss in sorted(LOSSES_OF_ALL)),
+    ],
+    ids=lambda changes: str(next(iter(changes.values()))),
+)
+class TestEveryPart(SteadyConformance):
+    """Every kind, normaliser and loss, beside the defaults of the others."""
+
+    bf16_tolerance = 0.1
+
+    @pytest.fixture
+    def fresh(self, train, changes):
+        return lambda: workload(train, teachers=("look",), **changes)
+
+
 class TestTrunkWorkload(WorkloadConformance):
     """Converters behind a trunk, whose teachers are weighed in every way."""
 
@@ -214,6 +236,7 @@ def workload(
     losses=LOSSES,
     batch=16,
     kind: ConverterKind = "residual_mlp",
+    normalizer: NormalizerKind = "per_dimension",
     trunk=0,
     balance: BalanceKind = "none",
 ):
@@ -225,6 +248,7 @@ def workload(
             kind=kind,
             reach=0,
             hidden=hidden,
+            normalizer=normalizer,
             trunk=trunk,
         )
         for name in teachers
