@@ -291,9 +291,8 @@ def _record_epoch(record: Record, steps: Sequence[Step]) -> None:
     last = steps[-1]
     record.metrics(
         {
-            f"loss/{name}": fmean(step.losses[name] for step in moved)
-            for name in last.losses
-            if moved
+            f"loss/{name}": fmean(step.losses[name] for step in moved if name in step.losses)
+            for name in dict.fromkeys(name for step in moved for name in step.losses)
         }
         | {f"hold_out/{name}": value for name, value in last.scores.items()}
         | {"lr": last.lr, "skipped_steps": len(steps) - len(moved)},

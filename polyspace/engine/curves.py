@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from polyspace.engine.loop import Step
@@ -45,6 +46,7 @@ class Curves:
         self._skipped = state["skipped"]
 
     def _means(self) -> dict[str, float]:
-        names, count = (self._losses[0], len(self._losses)) if self._losses else ((), 1)
-        means = {name: sum(taken[name] for taken in self._losses) / count for name in names}
+        # Not every step has every term: one of several models may have been left behind.
+        names = dict.fromkeys(name for taken in self._losses for name in taken)
+        means = {name: fmean(t[name] for t in self._losses if name in t) for name in names}
         return means | ({"skipped_steps": float(self._skipped)} if self._skipped else {})

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from polyspace.engine.optimizer import Part
+from polyspace.errors import ConfigError
 from polyspace.models.fusion import Fused, Fusion
 from polyspace.train.fusion_workload import SCORES, Batch, FusionWorkload, ranked
 
@@ -21,8 +22,8 @@ class Pace:
     weight_decay: float
 
     def __str__(self) -> str:
-        """Name it."""
-        return f"rate {self.rate:g}, decay {self.weight_decay:g}"
+        """Name it, in characters that MLflow takes."""
+        return f"rate {self.rate:g} decay {self.weight_decay:g}"
 
 
 class RivalWorkload:
@@ -41,7 +42,15 @@ class RivalWorkload:
         Args:
             one: An untrained fusion, and where its inputs come from.
             paces: How each learns.
+
+        Raises:
+            ConfigError: Two are the same.
         """
+        if len(set(paces)) < len(paces):
+            raise ConfigError(
+                f"--lr_factors and --weight_decays come to {len(paces)} pairs, expected each once: "
+                f"leave out what is there twice"
+            )
         self.one, self.clips, self.steps = one, one.clips, one.steps
         self.model = nn.ModuleList(deepcopy(one.model) for _ in paces)
         self.members: Mapping[str, Fusion] = dict(

@@ -1,8 +1,11 @@
+import json
+
 import pytest
 import torch
 
 from polyspace.engine import checkpoint
 from polyspace.engine.loop import Training
+from polyspace.errors import ConfigError
 from polyspace.precision import resolve
 from polyspace.train import fit, train_fusion
 from polyspace.train.batches import divide
@@ -89,4 +92,19 @@ def test_a_checkpoint_says_which_pace_was_chosen(features, converters, fusion_se
     config = fusion_settings(features, converters, tmp_path, lr_factors=(1.0, 0.01))
     path = finish(train_fusion.run(config))
     scores = checkpoint.load(path, "fusion")["scores"]
-    assert scores["chosen"] in ("rate 1, decay 0.05", "rate 0.01, decay 0.05")
+    assert scores["chosen"] in ("rate 1 decay 0.05", "rate 0.01 decay 0.05")
+
+
+def test_a_run_with_one_that_diverges_is_saved_and_ends(
+    features, converters, fusion_settings, tmp_path
+):
+    settings = {"lr": 0.05, "lr_factors": (1.0, 1e30), "save_every_steps": 1}
+    finish(train_fusion.run(fusion_settings(features, converters, tmp_path, **settings)))
+    last = json.loads((tmp_path / "curves.json").read_text())["epochs"][-1]
+    assert last["loss"] > 0
+    assert "cross_entropy/rate 1 decay 0.05" in last
+
+
+def test_the_same_pace_twice_is_refused(fresh):
+    with pytest.raises(ConfigError, match="come to 4 pairs, expected each once"):
+        fresh(SETTINGS.model_copy(update={"lr_factors": (1.0, 1.0)}))
