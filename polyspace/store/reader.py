@@ -65,15 +65,15 @@ class FeatureStore:
         self._arrays: dict[tuple[str, Part], MappedArray | FetchedArray] = {}
 
     @classmethod
-    def open(cls, path: Path) -> "FeatureStore":
-        """Open a store for reading.
+    def open(cls, path: Path | str) -> "FeatureStore":
+        """Open a store for reading: a folder, or an address in an object store.
 
         Raises:
             StoreError: There is no store.
             CorruptStoreError: Its metadata or its ledger is damaged, or a file is missing or has
                 another size; the message names the clips.
         """
-        book = ledger.read(path)
+        book = ledger.read(Path(path))
         _refuse_wrong_sizes(book)
         return cls(book)
 

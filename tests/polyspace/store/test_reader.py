@@ -212,3 +212,7 @@ def test_the_old_pickled_format_is_recognised_and_never_opened(tmp_path, name):
     (tmp_path / name).write_bytes(b"cos\nsystem\n")
     with pytest.raises(StoreError, match="turn them into a store with polyspace store import"):
         find_store(tmp_path, "ucf101", "train")
+
+
+def test_a_store_opens_by_its_paths_text_too(store):
+    assert FeatureStore.open(str(store)).fingerprint == FeatureStore.open(store).fingerprint
