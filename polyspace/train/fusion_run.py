@@ -87,3 +87,10 @@ def train(
     keeper.finish()
     ranks.wait()
     return path
+
+
+def outcome(path: Path, kind: str) -> str:
+    """Say what the chosen checkpoint scored on the hold-out."""
+    scores: dict[str, Any] = checkpoint.load(path, kind)["scores"]
+    chosen = f", {scores['chosen']}" if "chosen" in scores else ""
+    return f"top-1 {scores['top1']:.1%} on held-out groups, epoch {scores['epoch']}{chosen}"

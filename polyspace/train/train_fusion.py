@@ -78,8 +78,7 @@ def run(config: FusionConfig) -> Generator[Advance, None, Path]:
 def main(config: FusionConfig) -> None:
     """Train, and say what came of it and what comes next."""
     path = console.show(run(config), "train fusion")
-    scores = checkpoint.load(path, "fusion")["scores"]
-    console.say(f"top-1 {scores['top1']:.1%} on held-out groups, epoch {scores['epoch']}")
+    console.say(fusion_run.outcome(path, "fusion"))
     console.say(f"wrote {path}")
     console.say(f"next: python -m polyspace.train.eval_downstream --fusion {path} …")
 

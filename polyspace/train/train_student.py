@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -97,9 +97,7 @@ def with_itself(inputs: Callable[[Rows], Inputs]) -> Callable[[Rows], Inputs]:
 def main(config: StudentConfig) -> None:
     """Train, and say what came of it and what comes next."""
     path = console.show(run(config), "train student")
-    scores: dict[str, Any] = checkpoint.load(path, "student")["scores"]
-    chosen = f", {scores['chosen']}" if "chosen" in scores else ""
-    console.say(f"top-1 {scores['top1']:.1%} on held-out groups, epoch {scores['epoch']}{chosen}")
+    console.say(fusion_run.outcome(path, "student"))
     console.say(f"wrote {path}")
     console.say(
         f"next: python -m polyspace.train.eval_downstream --student_only --student_head {path} …"
