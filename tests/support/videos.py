@@ -12,6 +12,9 @@ from numpy import ndarray
 
 RATE_HZ = 25
 
+SAME_BYTES = {"libx264": {"qp": "24", "sc_threshold": "0"}}
+"""Options of an encoder that otherwise writes other bytes now and then, which damage then meets."""
+
 VOP = b"\0\0\1\xb6"
 """What a picture of MPEG-4 begins with."""
 

@@ -17,6 +17,7 @@ from polyspace.data.views import Viewing
 from polyspace.errors import VideoError
 from tests.support.clips import ask, motion_of
 from tests.support.videos import (
+    SAME_BYTES,
     edit,
     moving,
     not_coded,
@@ -278,7 +279,8 @@ def _good(folder: Path) -> Path:
 
 def _detailed(file: Path) -> Path:
     codec = "mpeg4" if file.suffix == ".avi" else "libx264"
-    return write_video(file, moving(30, right=5, down=3), codec=codec)
+    moved = moving(30, right=5, down=3)
+    return write_video(file, moved, codec=codec, options=SAME_BYTES.get(codec))
 
 
 def _damage(file: Path) -> None:
