@@ -3,8 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -13,7 +11,6 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
-from prefect.settings import get_current_settings
 from prefect.states import Completed, Crashed, Running
 
 from flows import deploy
@@ -25,6 +22,7 @@ from polyspace.errors import StoreError
 from polyspace.store.difference import compare
 from polyspace.store.reader import FeatureStore
 from tasks import sharing
+from tests.support.pool import worker
 from tests.support.ucf101 import make_ucf101
 
 pytestmark = [
@@ -187,24 +185,6 @@ def test_workers_share_an_extraction_though_one_part_is_killed(config, alone, ca
     assert set(states_of(config)) == {StateType.COMPLETED, StateType.CRASHED}
     assert "ended as Crashed" in capsys.readouterr().out
     assert_same(config.out, alone)
-
-
-@contextmanager
-def worker():
-    """A worker of the pool, in a process group of its own."""
-    process = subprocess.Popen(
-        (sys.executable, "-m", "prefect", "worker", "start", "--pool", "polyspace"),
-        cwd=ROOT,
-        env={**os.environ, "PREFECT_API_URL": str(get_current_settings().api.url)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def kill_first_part(worker):

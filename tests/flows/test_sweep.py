@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -14,7 +12,6 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import StateType
-from prefect.settings import get_current_settings
 from prefect.states import Completed, Crashed, Running
 
 from flows import deploy
@@ -25,7 +22,8 @@ from polyspace.errors import ConfigError, SweepError
 from polyspace.report.sweeps import Sweep
 from polyspace.train.sweep import SweepConfig
 from tasks import sharing, sweeps
-from tests.support.sweeps import UNTRACKED, fusion_stage, make_inputs
+from tests.support.pool import worker
+from tests.support.sweeps import UNTRACKED, four_points, make_inputs
 
 pytestmark = [
     pytest.mark.flow,
@@ -50,13 +48,7 @@ def deployed(prefect_server, capsys):
 
 @pytest.fixture
 def config(inputs, tmp_path):
-    return SweepConfig(
-        stage=fusion_stage(inputs),
-        search=("rank=2,4", "dropout=0.1,0.5"),
-        out=tmp_path / "sweep",
-        method="grid",
-        prune=False,
-    )
+    return four_points(inputs, tmp_path / "sweep")
 
 
 @pytest.fixture(autouse=True)
@@ -199,24 +191,6 @@ def test_workers_share_a_sweep_though_one_part_is_killed(config, deployed, clien
     (parent,) = [run.info.run_id for run in runs if run.info.run_name == "sweep"]
     nested = {run.data.tags.get("mlflow.parentRunId") for run in runs} - {None}
     assert nested == {parent}
-
-
-@contextmanager
-def worker():
-    """A worker of the pool, in a process group of its own."""
-    process = subprocess.Popen(
-        (sys.executable, "-m", "prefect", "worker", "start", "--pool", "polyspace"),
-        cwd=ROOT,
-        env={**os.environ, "PREFECT_API_URL": str(get_current_settings().api.url)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def kill_a_part(process, config):

@@ -51,5 +51,16 @@ def fusion_stage(folder: Path, **changes) -> FusionConfig:
     return FusionConfig.model_validate(settings | changes)
 
 
+def four_points(inputs: Path, out: Path) -> SweepConfig:
+    """Describe a grid of two by two fusions."""
+    return SweepConfig(
+        stage=fusion_stage(inputs),
+        search=("rank=2,4", "dropout=0.1,0.5"),
+        out=out,
+        method="grid",
+        prune=False,
+    )
+
+
 if __name__ == "__main__":
     sweeps.drain(SweepConfig.model_validate_json(Path(sys.argv[1]).read_text()), UNTRACKED)

@@ -18,7 +18,7 @@ from polyspace.report.sweeps import Sweep
 from polyspace.train import sweep
 from polyspace.train.sweep import SweepConfig
 from tasks import studies, sweeps, tracking, trials
-from tests.support.sweeps import UNTRACKED, converter_stage, fusion_stage, make_inputs
+from tests.support.sweeps import UNTRACKED, converter_stage, four_points, fusion_stage, make_inputs
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,13 +36,7 @@ def _quick_looks(monkeypatch):
 
 @pytest.fixture
 def grid(inputs, tmp_path):
-    return SweepConfig(
-        stage=fusion_stage(inputs),
-        search=("rank=2,4", "dropout=0.1,0.5"),
-        out=tmp_path / "sweep",
-        method="grid",
-        prune=False,
-    )
+    return four_points(inputs, tmp_path / "sweep")
 
 
 def changed(config, stage=(), **changes):
