@@ -30,7 +30,8 @@ class RivalWorkload:
     """Fusions that start with the same weights, each with a loss and a part of its own.
 
     What is dear about a batch, reading and translating it, is done once for all of them. One whose
-    loss is no longer finite is left behind; the others go on.
+    loss is no longer finite is left behind; the others go on. Several ranks, which would have to
+    agree on it, skip such a step instead.
 
     Source: the attentive probes of V-JEPA 2 (arXiv 2506.09985) are trained so, twenty at once. They
     are chosen on the hold-out here, not on what is reported.
@@ -76,9 +77,9 @@ class RivalWorkload:
             name: {f"{term}/{name}": value for term, value in self.one.loss(fused, batch).items()}
             for name, fused in zip(self.members, outputs, strict=True)
         }
-        sums = {name: torch.stack(list(own.values())).sum() for name, own in terms.items()}
-        finite = [name for name, total in sums.items() if bool(torch.isfinite(total))]
-        return {key: value for name in finite or terms for key, value in terms[name].items()}
+        finite = [name for name, own in terms.items() if _is_finite(own)]
+        kept = finite if finite and self.one.ranks.count == 1 else terms
+        return {key: value for name in kept for key, value in terms[name].items()}
 
     def score(self) -> Mapping[str, float]:
         """Score every fusion on the hold-out, and name the best scores."""
@@ -94,3 +95,7 @@ class RivalWorkload:
         for module in self.model:
             assert isinstance(module, Fusion)
             yield module
+
+
+def _is_finite(terms: Mapping[str, Tensor]) -> bool:
+    return bool(torch.isfinite(torch.stack(list(terms.values())).sum()))

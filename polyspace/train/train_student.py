@@ -10,6 +10,7 @@ from polyspace import console, precision
 from polyspace.console import Advance
 from polyspace.engine import checkpoint
 from polyspace.errors import ConfigError
+from polyspace.files import sha256_file
 from polyspace.models.normalizers import Standardizer
 from polyspace.models.restore import restore
 from polyspace.models.student import ITSELF, StudentHead
@@ -71,12 +72,14 @@ def run(config: StudentConfig) -> Generator[Advance, None, Path]:
     standards = standardizer.state_dict()
     record = {"student": config.student, "standardizer": standards, "provenance": made_of}
     outlet = Outlet("student", config.save_dir, record)
+    begun_from = sha256_file(config.resume_head) if config.resume_head else ""
+    decides = {**made_of, "resume_head": begun_from}
     with joined(device) as ranks, ranks.folder() as folder:
         given = recall(seen(clips, config.student, standardizer), rows, folder, ranks)
         workload = _workload(config, clips, division, given, ranks)
         if earlier:
             restore(workload.model, earlier.fusion.state_dict())
-        return (yield from fusion_run.train(workload, config, outlet, made_of, types, ranks))
+        return (yield from fusion_run.train(workload, config, outlet, decides, types, ranks))
 
 
 def seen(clips: StoredClips, student: str, standardizer: Standardizer) -> Callable[[Rows], Inputs]:

@@ -1,5 +1,7 @@
 """Linear classifiers of tokens that are pooled by a fixed rule."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -9,7 +11,7 @@ from polyspace.models.grids import TokenShape
 from polyspace.models.normalizers import Standardizer
 
 
-class PooledHead(nn.Module):
+class PooledHead(nn.Module, ABC):
     """A linear classifier over pooled tokens.
 
     `norm` is measured on training clips before the rest is trained, as a probe's scaler is.
@@ -30,9 +32,9 @@ class PooledHead(nn.Module):
         self.drop = nn.Dropout(dropout)
         self.linear = silent(wide, classes)
 
+    @abstractmethod
     def pool(self, tokens: Float[Tensor, "clip time space dim"]) -> Float[Tensor, "clip wide"]:
         """Sum a clip's tokens up in one vector."""
-        raise NotImplementedError
 
     def forward(self, tokens: Float[Tensor, "clip time space dim"]) -> Float[Tensor, "clip label"]:
         """Classify clips by their standardised tokens."""

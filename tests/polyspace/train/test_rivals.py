@@ -7,6 +7,8 @@ from polyspace.engine import checkpoint
 from polyspace.engine.loop import Training
 from polyspace.errors import ConfigError
 from polyspace.precision import resolve
+from polyspace.ranks import ALONE as ALONE_HERE
+from polyspace.ranks import Ranks
 from polyspace.train import fit, train_fusion
 from polyspace.train.batches import divide
 from polyspace.train.fusion_training import Choice, FusionSettings, make, rivals
@@ -24,7 +26,7 @@ ALONE = {"lr_factors": (1.0,), "weight_decays": ()}
 
 @pytest.fixture
 def fresh(train):
-    def made(settings=SETTINGS):
+    def made(settings=SETTINGS, ranks=ALONE_HERE):
         division = divide(train, train.rows(("stu",)), share=0.2, seed=0)
         standardizer = fit.standardizer(train, "stu", division.fit)
         spec = settings.spec(train.shape("stu"), {}, train.class_names)
@@ -32,7 +34,7 @@ def fresh(train):
         def inputs(rows):
             return Inputs(standardizer(train.tokens("stu", rows)), {})
 
-        return rivals(make(spec, inputs, train, division, settings), settings)
+        return rivals(make(spec, inputs, train, division, settings, ranks), settings)
 
     return made
 
@@ -109,3 +111,16 @@ def test_a_run_with_one_that_diverges_is_saved_and_ends(
 def test_the_same_pace_twice_is_refused(fresh):
     with pytest.raises(ConfigError, match="come to 4 pairs, expected each once"):
         fresh(SETTINGS.model_copy(update={"lr_factors": (1.0, 1.0)}))
+
+
+def test_several_ranks_leave_nobody_behind_by_themselves(fresh):
+    def terms(ranks):
+        workload = fresh(ranks=ranks)
+        with torch.no_grad():
+            workload.model[1].head.linear.bias.fill_(float("nan"))
+        batch = next(workload.batches(1))
+        return workload.loss(workload.forward(batch), batch)
+
+    # A rank that dropped a term that another has would wait for it for ever.
+    assert len(terms(Ranks(0, 2))) == 4
+    assert len(terms(ALONE_HERE)) == 3

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from polyspace.engine import checkpoint
-from polyspace.errors import CheckpointError, ConfigError
+from polyspace.errors import CheckpointError, ConfigError, StoppedError
 from polyspace.models.student import StudentHead
 from polyspace.train import eval_downstream, train_student
 from polyspace.train.eval_downstream import EvalDownstreamConfig
@@ -86,3 +86,12 @@ def test_a_head_of_another_shape_is_refused(trained, tmp_path):
 def test_a_head_without_student_only_is_refused(score, tmp_path):
     with pytest.raises(ConfigError, match="--student_head is for --student_only"):
         score(student_only=False, student_head=tmp_path / "none.pt")
+
+
+def test_an_interrupted_run_from_another_head_is_refused(trained, tmp_path):
+    first, other = trained(), trained(save_dir=tmp_path / "other", seed=1)
+    again = {"save_dir": tmp_path / "again", "epochs": 3}
+    with pytest.raises(StoppedError):
+        trained(**again, resume_head=first, max_minutes=1e-9)
+    with pytest.raises(CheckpointError, match="an interrupted run with resume_head"):
+        trained(**again, resume_head=other)
