@@ -17,6 +17,7 @@ one line and exits with 2. Each class is also the builtin that others would catc
     │   ├── LeaseError                   a work item that another writer has
     │   └── CorruptStoreError            bytes that are not the ones that were written
     ├── CheckpointError(OSError)         a checkpoint that is missing, damaged or of another kind
+    ├── MetricError(ValueError)          figures that can't be computed from what was measured
     ├── DivergedError(ArithmeticError)   training whose gradients stay infinite or undefined
     ├── StoppedError(InterruptedError)   a run that saved its state and stopped, as it was told
     ├── RankError(RuntimeError)          another of the processes that train together has ended
@@ -124,6 +125,10 @@ class CorruptStoreError(StoreError):
 
 class CheckpointError(PolySpaceError, OSError):
     """A checkpoint that is missing, damaged, or of another kind than was asked for."""
+
+
+class MetricError(PolySpaceError, ValueError):
+    """Figures that can't be computed: too few clips, values that aren't numbers, no variance."""
 
 
 class DivergedError(PolySpaceError, ArithmeticError):

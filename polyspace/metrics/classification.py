@@ -20,6 +20,15 @@ def hits(
     return not_behind <= k
 
 
+def named(logits: Float[ndarray, "clip label"]) -> Int64[ndarray, " clip"]:
+    """Give the likeliest class of each clip; -1 where none is: several are, or one isn't a number.
+
+    `hits` of the first place are the clips that are called by their own class.
+    """
+    likeliest = logits.argmax(axis=1)
+    return np.where(hits(logits, likeliest), likeliest, -1)
+
+
 def confusion(
     predicted: Int64[ndarray, " clip"], labels: Int64[ndarray, " clip"], *, classes: int
 ) -> Int64[ndarray, "true predicted"]:

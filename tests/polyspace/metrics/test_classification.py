@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
+from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
 
 from polyspace.metrics.classification import (
     confusion,
@@ -8,6 +10,7 @@ from polyspace.metrics.classification import (
     hits,
     majority,
     mean_class,
+    named,
     per_class,
 )
 
@@ -70,3 +73,29 @@ def test_clips_that_could_not_be_read_count_as_wrong():
 def test_the_majority_is_the_training_splits_not_the_test_splits():
     train, test = np.array([0, 0, 1]), np.array([1, 1, 1, 0])
     assert majority(train, test) == 0.25
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_the_share_of_hits_is_the_top_k_accuracy_of_torchmetrics(scored, k):
+    logits, labels = map(torch.from_numpy, scored)
+    theirs = multiclass_accuracy(logits, labels, num_classes=7, top_k=k, average="micro")
+    assert hits(*scored, k=k).mean() == pytest.approx(theirs.item(), abs=1e-6)
+
+
+def test_per_class_accuracies_and_their_mean_are_those_of_torchmetrics(scored):
+    logits, labels = scored
+    predicted, true = torch.from_numpy(logits.argmax(axis=1)), torch.from_numpy(labels)
+    counts = confusion(predicted.numpy(), labels, classes=7)
+    np.testing.assert_array_equal(counts, multiclass_confusion_matrix(predicted, true, 7))
+    each = multiclass_accuracy(predicted, true, num_classes=7, average="none")
+    np.testing.assert_allclose(per_class(counts), each.numpy(), atol=1e-6)
+    mean = multiclass_accuracy(predicted, true, num_classes=7, average="macro")
+    assert mean_class(counts) == pytest.approx(mean.item(), abs=1e-6)
+
+
+def test_the_class_that_is_named_is_the_likeliest_and_none_where_there_is_none():
+    logits = np.array([[0.0, 2, 1], [3, 3, 0], [1, np.nan, 0], [0, 0, 0]])
+    assert named(logits).tolist() == [1, -1, -1, -1]
+    labels = np.array([1, 0, 0, 0])
+    right = named(logits) == labels
+    assert right.tolist() == hits(logits, labels).tolist()

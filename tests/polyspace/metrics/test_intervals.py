@@ -1,13 +1,27 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 
-from polyspace.errors import DatasetError
-from polyspace.metrics.intervals import bootstrap, mcnemar
+from polyspace.errors import DatasetError, MetricError
+from polyspace.metrics import intervals
+from polyspace.metrics.intervals import Resampling, bootstrap, holm, mcnemar, paired
 
 
 def estimate(values, groups, *, resamples=500, seed=0):
     return bootstrap(
         np.asarray(values, np.float64),
+        tuple(groups),
+        resamples=resamples,
+        random=np.random.default_rng(seed),
+    )
+
+
+def difference(first, second, groups, *, resamples=500, seed=0):
+    return paired(
+        np.asarray(first, np.float64),
+        np.asarray(second, np.float64),
         tuple(groups),
         resamples=resamples,
         random=np.random.default_rng(seed),
@@ -91,3 +105,132 @@ def test_mcnemar_is_the_two_sided_binomial_test_of_the_clips_that_differ():
 def test_methods_that_are_right_on_the_same_clips_do_not_differ():
     same = np.array([True, False, True])
     assert mcnemar(same, same) == 1
+
+
+def test_groups_of_one_clip_give_the_percentile_interval_of_scipy():
+    values = np.random.default_rng(5).normal(size=80)
+    theirs = stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=700,
+        method="percentile",
+        axis=-1,
+        rng=np.random.default_rng(9),
+    ).confidence_interval
+    # SciPy draws its indices from the generator as we do: these are the same resamples.
+    ours = estimate(values, [f"{n:02}" for n in range(80)], resamples=700, seed=9)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("block", [1, 37, 1 << 20])
+def test_resamples_are_the_mean_over_the_clips_of_the_drawn_groups(monkeypatch, block):
+    monkeypatch.setattr(intervals, "BLOCK", block)
+    random = np.random.default_rng(4)
+    values, groups = random.normal(size=(3, 30)), random.integers(0, 8, size=30)
+    drawn = Resampling.draw(
+        tuple(map(str, groups)), seeds=3, resamples=50, random=np.random.default_rng(6)
+    )
+    again = np.random.default_rng(6)
+    members = [again.integers(0, 8, size=8) for _ in range(50)]
+    seeds = [again.integers(0, 3, size=3) for _ in range(50)]
+    expected = [
+        np.concatenate([values[seed, groups == member] for seed in rows for member in columns])
+        for rows, columns in zip(seeds, members, strict=True)
+    ]
+    np.testing.assert_allclose(drawn.means(values), [each.mean() for each in expected])
+
+
+def test_seeds_that_disagree_widen_the_interval_and_seeds_that_agree_do_not():
+    values = np.random.default_rng(0).normal(size=60)
+    groups = [str(n) for n in range(60)]
+    alone = estimate(values, groups, resamples=4000)
+    agreeing = estimate(np.tile(values, (5, 1)), groups, resamples=4000)
+    assert (agreeing.value, agreeing.low) == pytest.approx((alone.value, alone.low))
+    apart = estimate(values + np.arange(5)[:, None], groups, resamples=4000)
+    assert apart.value == pytest.approx(alone.value + 2)
+    # Five draws of 0 to 4 have a standard deviation of sqrt(2 / 5), beside the clips' own.
+    spread = (apart.high - apart.low) ** 2 - (alone.high - alone.low) ** 2
+    assert spread**0.5 == pytest.approx(2 * 1.96 * (2 / 5) ** 0.5, rel=0.08)
+
+
+def test_a_difference_is_the_interval_of_the_clips_differences_and_turns_with_its_sign():
+    random = np.random.default_rng(2)
+    first, second = random.random((2, 90)).round()
+    groups = [str(n % 30) for n in range(90)]
+    found = difference(first, second, groups)
+    expected = estimate(first - second, groups)
+    assert (found.value, found.low, found.high) == (expected.value, expected.low, expected.high)
+    turned = difference(second, first, groups)
+    assert (turned.value, turned.p) == (-found.value, found.p)
+
+
+@pytest.mark.parametrize("lead", [0.0, 0.05, 0.12, 0.3])
+def test_p_is_below_a_twentieth_where_the_interval_excludes_no_difference(lead):
+    random = np.random.default_rng(7)
+    for _ in range(20):
+        first, second = random.random((2, 120))
+        groups = [str(n % 40) for n in range(120)]
+        found = difference(first + lead, second, groups, resamples=999)
+        assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
+
+
+def test_methods_that_never_differ_are_certain_to_be_alike():
+    same = np.array([1.0, 0.0, 1.0, 1.0])
+    assert difference(same, same, "aabb") == intervals.Difference(0.0, 0.0, 0.0, 1.0)
+
+
+def test_methods_alike_are_told_apart_about_as_often_as_the_level_allows():
+    random = np.random.default_rng(8)
+    groups = [str(n // 3) for n in range(180)]
+    found = 0
+    for _ in range(300):
+        hard = np.repeat(random.random(60), 3)
+        first, second = (random.random((2, 180)) < hard).astype(float)
+        found += difference(first, second, groups, resamples=200).p < 0.05
+    assert 0.02 <= found / 300 <= 0.09
+
+
+def test_a_lead_of_some_deviations_is_found():
+    random = np.random.default_rng(9)
+    second = (random.random(300) < 0.5).astype(float)
+    first = np.where(random.random(300) < 0.25, 1, second)
+    assert difference(first, second, [str(n // 3) for n in range(300)]).p < 0.01
+
+
+def test_scores_that_are_not_numbers_are_refused_with_their_count():
+    values = np.array([[1, np.nan, 0, 1], [1, 0, np.inf, 1]])
+    with pytest.raises(MetricError, match=r"the scores of 2 of 4 clips are not numbers"):
+        estimate(values, "aabb")
+
+
+def test_scores_of_other_clips_or_seeds_are_refused():
+    with pytest.raises(MetricError, match=r"1 seeds of 3 clips, but 1 seeds of 4 clips were drawn"):
+        estimate([1, 0, 1], "aabb")
+    drawn = Resampling.draw(tuple("aabb"), seeds=3, resamples=5, random=np.random.default_rng(0))
+    with pytest.raises(MetricError, match=r"2 seeds of 4 clips, but 3 seeds"):
+        drawn.means(np.ones((2, 4)))
+
+
+def test_holm_gives_the_worked_example():
+    # Holm's procedure by hand: .01 * 4, .02 * 3 raised by nothing, .03 * 2, .04 raised to .06.
+    assert holm([0.01, 0.04, 0.03, 0.02]) == pytest.approx([0.04, 0.06, 0.06, 0.06])
+    # R: p.adjust(c(0.01, 0.02, 0.03, 0.04, 0.05), "holm") gives 0.05, 0.08, 0.09, 0.09, 0.09.
+    assert holm([0.01, 0.02, 0.03, 0.04, 0.05]) == pytest.approx([0.05, 0.08, 0.09, 0.09, 0.09])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_rejects_what_stepping_down_rejects(p_values):
+    adjusted = holm(p_values)
+    for level in (0.01, 0.05, 0.3):
+        expected = set()
+        for step, place in enumerate(np.argsort(p_values, kind="stable")):
+            if p_values[place] * (len(p_values) - step) > level:
+                break
+            expected.add(int(place))
+        assert {n for n, p in enumerate(adjusted) if p <= level} == expected
+
+
+def test_no_comparison_needs_no_adjusting_and_nonsense_is_refused():
+    assert holm([]) == []
+    with pytest.raises(MetricError, match="not all p-values"):
+        holm([0.2, float("nan")])
