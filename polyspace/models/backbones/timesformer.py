@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import torch
 from jaxtyping import Float32
 from torch import Tensor
-from transformers import TimesformerConfig, TimesformerModel
+from transformers import TimesformerConfig, TimesformerForVideoClassification, TimesformerModel
 
-from polyspace.models.backbones import huggingface
+from polyspace.models.backbones import huggingface, huggingface_classifier
+from polyspace.models.backbones.classifier import Classifier
 from polyspace.models.backbones.features import as_features
 from polyspace.models.backbones.protocol import Backbone, Features, TokenGrid
 from polyspace.models.backbones.weights import Hub
@@ -45,6 +46,7 @@ FAMILY = huggingface.Family(
     spare=("classifier.",),
     geometry=geometry,
     encode=encode,
+    head=huggingface.Head(TimesformerForVideoClassification, ("classifier",), "class token"),
     # The checkpoints' own; the library's default for this class is ImageNet's, and wrong for them.
     mean=(0.45, 0.45, 0.45),
     std=(0.225, 0.225, 0.225),
@@ -64,3 +66,8 @@ FAMILY = huggingface.Family(
 def load(weights: Mapping[str, str], *, frames: int | None, device: torch.device) -> Backbone:
     """Load the encoder; it takes its own count of frames, whatever `frames` says."""
     return huggingface.load(FAMILY, weights, frames=frames, device=device)
+
+
+def load_classifier(weights: Mapping[str, str], *, device: torch.device) -> Classifier | str:
+    """Load the classifier that the encoder was fine-tuned with, or say why there is none."""
+    return huggingface_classifier.load(FAMILY, weights, device=device)

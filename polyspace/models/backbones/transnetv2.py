@@ -66,6 +66,11 @@ def load(weights: Mapping[str, str], *, frames: int | None, device: torch.device
     )
 
 
+def load_classifier(weights: Mapping[str, str], *, device: torch.device) -> str:
+    """Say why there is no classifier of clips."""
+    return "its classifier finds cuts between shots and knows no classes of clips"
+
+
 def _blocks() -> nn.ModuleList:
     """Build the blocks as the package's `TransNetV2` does with its own defaults."""
     first = StackedDDCNNV2(in_filters=3, n_blocks=2, filters=16)

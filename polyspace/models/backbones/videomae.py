@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import torch
 from jaxtyping import Float32
 from torch import Tensor
-from transformers import VideoMAEConfig, VideoMAEModel
+from transformers import VideoMAEConfig, VideoMAEForVideoClassification, VideoMAEModel
 
-from polyspace.models.backbones import huggingface
+from polyspace.models.backbones import huggingface, huggingface_classifier
+from polyspace.models.backbones.classifier import Classifier
 from polyspace.models.backbones.features import as_features
 from polyspace.models.backbones.protocol import Backbone, Features, TokenGrid
 from polyspace.models.backbones.weights import Hub
@@ -41,6 +42,7 @@ FAMILY = huggingface.Family(
     spare=("fc_norm.", "classifier.", "decoder.", "encoder_to_decoder.", "mask_token"),
     geometry=geometry,
     encode=encode,
+    head=huggingface.Head(VideoMAEForVideoClassification, ("fc_norm", "classifier"), "mean"),
     tiny={
         "image_size": 64,
         "num_frames": 8,
@@ -58,3 +60,8 @@ FAMILY = huggingface.Family(
 def load(weights: Mapping[str, str], *, frames: int | None, device: torch.device) -> Backbone:
     """Load the encoder; it takes its own count of frames, whatever `frames` says."""
     return huggingface.load(FAMILY, weights, frames=frames, device=device)
+
+
+def load_classifier(weights: Mapping[str, str], *, device: torch.device) -> Classifier | str:
+    """Load the classifier that the encoder was fine-tuned with, or say why there is none."""
+    return huggingface_classifier.load(FAMILY, weights, device=device)

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import torch
 from jaxtyping import Float32
 from torch import Tensor
-from transformers import VivitConfig, VivitModel
+from transformers import VivitConfig, VivitForVideoClassification, VivitModel
 
-from polyspace.models.backbones import huggingface
+from polyspace.models.backbones import huggingface, huggingface_classifier
+from polyspace.models.backbones.classifier import Classifier
 from polyspace.models.backbones.features import as_features
 from polyspace.models.backbones.protocol import Backbone, Features, TokenGrid
 from polyspace.models.backbones.weights import Hub
@@ -42,6 +43,7 @@ FAMILY = huggingface.Family(
     spare=("pooler.", "classifier."),
     geometry=geometry,
     encode=encode,
+    head=huggingface.Head(VivitForVideoClassification, ("classifier",), "class token"),
     short_side=256,
     # From 0..255 to -1..1 and no more, as the checkpoint was converted.
     mean=(1.0, 1.0, 1.0),
@@ -65,3 +67,8 @@ FAMILY = huggingface.Family(
 def load(weights: Mapping[str, str], *, frames: int | None, device: torch.device) -> Backbone:
     """Load the encoder; it takes its own count of frames, whatever `frames` says."""
     return huggingface.load(FAMILY, weights, frames=frames, device=device)
+
+
+def load_classifier(weights: Mapping[str, str], *, device: torch.device) -> Classifier | str:
+    """Load the classifier that the encoder was fine-tuned with, or say why there is none."""
+    return huggingface_classifier.load(FAMILY, weights, device=device)

