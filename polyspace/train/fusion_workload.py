@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from polyspace.engine.optimizer import Part
 from polyspace.engine.selection import comparable
+from polyspace.metrics import classification
 from polyspace.models.converters import Translator
 from polyspace.models.fusion import Fused, Fusion
 from polyspace.ranks import ALONE, Ranks
@@ -117,11 +118,12 @@ class FusionWorkload:
     def score_of(self, fusion: Fusion) -> Mapping[str, float]:
         """Give a fusion's top-1 accuracy and mean log-likelihood on the hold-out."""
         logits = predict(fusion, self.inputs, self.division.held, batch=self.batch).logits
-        labels = torch.from_numpy(self.clips.labels[self.division.held])
-        return {
-            "top1": float((logits.argmax(1) == labels).double().mean()),
-            "log_likelihood": -float(functional.cross_entropy(logits, labels)),
-        }
+        labels = self.clips.labels[self.division.held]
+        # Not argmax: a fusion that is still untrained says the same of all classes, which would
+        # recognise the clips of the first one.
+        right = classification.hits(logits.numpy(), labels)
+        entropy = functional.cross_entropy(logits, torch.from_numpy(labels))
+        return {"top1": float(right.mean()), "log_likelihood": -float(entropy)}
 
     @torch.no_grad()
     def _read(self, rows: Rows) -> Batch:
