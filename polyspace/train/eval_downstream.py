@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 from pydantic import Field
+from tyro.conf import FlagCreatePairsOff, arg
 
 from polyspace import console, precision
 from polyspace.console import Advance
@@ -65,6 +66,8 @@ class EvalDownstreamConfig(SourceSettings):
     """Where to compute."""
     seed: int = 0
     """Decides the order of clips, for --student_only."""
+    as_json: Annotated[bool, arg(name="json"), FlagCreatePairsOff] = False
+    """Print the record itself, for programs, and nothing else."""
     save_dir: Path = Path("checkpoints/evaluation")
     """Where eval_{split}.json goes, and the student's features if they come from videos."""
 
@@ -102,8 +105,11 @@ def run(config: EvalDownstreamConfig) -> Generator[Advance, None, Path]:
 
 
 def main(config: EvalDownstreamConfig) -> None:
-    """Score, and print the result."""
+    """Score, and print the result: as JSON for programs, in sentences for people."""
     path = console.show(run(config), "evaluate")
+    if config.as_json:
+        console.say(path.read_text())
+        return
     found: dict[str, Any] = json.loads(path.read_text())
     console.say(
         f"{found['what']} on {found['dataset']} {found['split']}: top-1 {found['top1']:.1%}, "

@@ -7,6 +7,7 @@ from polyspace.train import train_converter, train_fusion
 from polyspace.train.sources import StoredClips
 from polyspace.train.train_converter import ConverterConfig
 from polyspace.train.train_fusion import FusionConfig
+from tests.support.filmed import film
 from tests.support.stages import finish
 from tests.support.stores import make_store
 
@@ -20,6 +21,12 @@ def features(tmp_path_factory):
     make_store(folder, "train", clips=72, groups=18)
     make_store(folder, "test", clips=36, groups=9)
     return folder
+
+
+@pytest.fixture(scope="session")
+def filmed(tmp_path_factory):
+    """Small videos and what real backbones saw of them; not to be changed."""
+    return film(tmp_path_factory.mktemp("filmed"))
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ import torch
 from polyspace.engine import checkpoint
 from polyspace.models.converters import Translator
 from polyspace.models.fusion import Fusion, FusionSpec
+from polyspace.train.batches import divide
 from polyspace.train.contenders import contenders, parameters
 from polyspace.train.fusion_workload import translated
+from polyspace.train.translation import closed_form
 
 ROWS = np.arange(6)
 
@@ -28,9 +30,22 @@ def spec(train):
 
 
 @pytest.fixture
-def table(translator, spec):
-    entries = contenders(translator, spec, shapes=spec.teachers, seed=0)
-    return {entry.name: entry for entry in entries}
+def listed(translator, spec, train):
+    """Give the contenders of a translator, by name, in their order."""
+    rows = train.rows(("stu", "flow", "look"))
+    closed = closed_form(translator, train, divide(train, rows, share=0.2, seed=0))
+
+    def make(of=translator, seed=0):
+        entries = contenders(of, spec, closed=closed, shapes=spec.teachers, seed=seed)
+        assert len({entry.name for entry in entries}) == len(entries)
+        return {entry.name: entry for entry in entries}
+
+    return make
+
+
+@pytest.fixture
+def table(listed):
+    return listed()
 
 
 @pytest.fixture
@@ -42,8 +57,7 @@ def seen(table, train):
     return see
 
 
-def test_every_baseline_control_and_bound_is_there_once(table, translator, spec):
-    assert len(contenders(translator, spec, shapes=spec.teachers, seed=0)) == len(table)
+def test_every_baseline_control_and_bound_is_there(table):
     assert {name: entry.kind for name, entry in table.items()}.items() >= {
         "student": "baseline",
         "equal_parameters": "control",
@@ -53,7 +67,11 @@ def test_every_baseline_control_and_bound_is_there_once(table, translator, spec)
         "teacher:flow": "upper bound",
         "translated:look": "baseline",
         "teacher:look": "upper bound",
+        "ridge_converters": "baseline",
+        "procrustes_converters": "baseline",
+        "attentive:stu": "baseline",
         "true_teachers": "upper bound",
+        "concatenated_teachers": "upper bound",
     }.items()
 
 
@@ -84,7 +102,9 @@ def test_the_mean_predictor_sees_of_a_teacher_what_is_the_same_for_every_clip(se
     assert {name: value.shape[1:] for name, value in given.items()} == {
         name: (shape.time, shape.space, shape.dim) for name, shape in spec.teachers.items()
     }
-    assert not any(value.any() for value in given.values())
+    for value in given.values():
+        assert torch.equal(value, value[:1, :1, :1].expand_as(value))
+        assert value.abs().max() < 1e-4
 
 
 def test_true_teachers_are_seen_standardised(seen, train, translator):
@@ -103,11 +123,10 @@ def test_a_translation_alone_is_what_the_fusion_gets(seen, train, translator):
 
 
 def test_untrained_converters_are_drawn_from_the_seed_and_are_not_the_trained_ones(
-    translator, spec, train
+    translator, listed, train
 ):
     def see(seed):
-        entries = contenders(translator, spec, shapes=spec.teachers, seed=seed)
-        entry = next(entry for entry in entries if entry.name == "untrained_converters")
+        entry = listed(seed=seed)["untrained_converters"]
         with torch.no_grad():
             return entry.view(train)(ROWS).translated["look"]
 
@@ -133,15 +152,41 @@ def test_silent_error_6_what_a_contender_sees_does_not_depend_on_the_batch(table
 
 
 @torch.no_grad()
-def test_contenders_see_through_a_trunk_and_count_it(translator, spec, train):
+def test_contenders_see_through_a_trunk_and_count_it(translator, listed, train):
     torch.manual_seed(0)
     specs = {name: own.model_copy(update={"trunk": 8}) for name, own in translator.specs.items()}
     behind = Translator(translator.student_name, specs).eval()
     torch.nn.init.normal_(behind.trunk.get_parameter("blocks.0.down.weight"))
-    entries = contenders(behind, spec, shapes=spec.teachers, seed=0)
-    table = {entry.name: entry for entry in entries}
+    table = listed(behind)
     seen = table["translated:look"].view(train)(ROWS).student
     assert torch.equal(seen, translated(train, behind)(ROWS).translated["look"])
     alone = parameters(behind["look"].converter) + parameters(behind.trunk)
     assert table["translated:look"].before == alone
     assert table["untrained_converters"].before == parameters(behind)
+
+
+@torch.no_grad()
+def test_closed_form_converters_differ_from_one_another_and_from_the_trained_ones(
+    seen, translator, train
+):
+    names = ("mean_predictor", "procrustes_converters", "ridge_converters")
+    said = [seen(name).translated["look"] for name in names]
+    said.append(translated(train, translator)(ROWS).translated["look"])
+    for place, one in enumerate(said):
+        assert all(not torch.allclose(one, other) for other in said[place + 1 :])
+
+
+def test_what_is_there_for_scale_is_trained_once_and_what_is_compared_with_every_seed(table):
+    once = {name for name, entry in table.items() if not entry.repeated}
+    assert once == {
+        "attentive:stu",
+        *(f"{what}:{name}" for what in ("translated", "teacher") for name in ("flow", "look")),
+        "true_teachers",
+        "concatenated_teachers",
+    }
+
+
+def test_concatenation_has_all_true_teachers_and_the_attentive_probe_has_none(table):
+    assert table["concatenated_teachers"].spec.join == "concatenation"
+    assert table["attentive:stu"].spec.head == "attentive"
+    assert table["attentive:stu"].spec.teachers == {}

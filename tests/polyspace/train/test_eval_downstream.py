@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from polyspace import console
 from polyspace.errors import ConfigError, PrecisionError, UnknownNameError
 from polyspace.train import eval_downstream, train_fusion
 from polyspace.train.eval_downstream import EvalDownstreamConfig
@@ -61,3 +62,14 @@ def test_a_fusion_can_do_without_a_teacher(
 def test_doing_without_an_unknown_teacher_is_refused(score):
     with pytest.raises(UnknownNameError, match=r"'flaw'.*flow"):
         score(without=["flaw"])
+
+
+def test_programs_get_the_record_and_nothing_else(features, converters, fusion, tmp_path, capsys):
+    words = ["--dataset", "toy", "--root", features, "--student", "stu", "--use_cached_features"]
+    words += ["--converters", converters, "--fusion", fusion, "--save_dir", tmp_path, "--json"]
+    with pytest.raises(SystemExit) as left:
+        console.run(EvalDownstreamConfig, eval_downstream.main, [str(word) for word in words])
+    assert left.value.code in (None, 0)
+    said = json.loads(capsys.readouterr().out)
+    assert said == json.loads((tmp_path / "eval_test.json").read_text())
+    assert "as_json" not in said["config"] or said["config"]["as_json"]
