@@ -6,7 +6,7 @@ says of a moment can be compared with what another says of it.
 
 import random
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from polyspace.errors import ConfigError
@@ -53,6 +53,23 @@ class Viewing:
             raise ConfigError("views: expected at least one segment and one crop")
         if self.window_seconds is not None and self.window_seconds <= 0:
             raise ConfigError(f"a window of {self.window_seconds:g} s holds nothing: expected > 0")
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "Viewing":
+        """Read back what `record` said.
+
+        Raises:
+            ConfigError: It doesn't say all that makes the views.
+        """
+        if record.get("window") == "whole clip":
+            return cls()
+        names = [field.name for field in fields(cls)]
+        if lacking := [name for name in names if name not in record]:
+            raise ConfigError(
+                f"the features' protocol doesn't say {', '.join(lacking)} of their views: extract "
+                f"them with polyspace.data.featurize"
+            )
+        return cls(**{name: record[name] for name in names})
 
     @property
     def count(self) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 import torch
@@ -89,6 +90,11 @@ class FeatureStore:
         return fingerprint.of_store(self._ledger.layout, digests)
 
     @property
+    def protocol(self) -> Mapping[str, Any]:
+        """How the clips were cut and sampled; JSON values."""
+        return self._ledger.layout.header.protocol
+
+    @property
     def mapped(self) -> bool:
         """Whether any row costs the same, or whole chunks have to be fetched for it."""
         layout = self._ledger.layout
@@ -110,6 +116,11 @@ class FeatureStore:
     def compression(self) -> Compression:
         """How the chunk files are compressed."""
         return self._ledger.layout.header.compression
+
+    @property
+    def unlabelled(self) -> tuple[str, ...]:
+        """Ids of clips that were left out when the store was imported, for want of a label."""
+        return tuple(self._ledger.layout.header.protocol.get("unlabelled", ()))
 
     @property
     def clips_per_chunk(self) -> int:

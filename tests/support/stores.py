@@ -38,6 +38,10 @@ def make_store(
     random: tuple[str, ...] = (),
     storage: FeatureType = "float16",
     views: int = 1,
+    class_names: tuple[str, ...] = (),
+    ids_of: str = "",
+    looks_of: str = "",
+    spatial: str = "",
 ) -> Path:
     """Write a store; give its path. The splits of one seed show one world.
 
@@ -62,31 +66,43 @@ def make_store(
         random: Backbones whose weights are said to be random.
         storage: Type that the features are stored in.
         views: Of every clip, each scattered in a way of its own; the first are those of one view.
+        class_names: Where they are to be other ones than usual.
+        ids_of: A split whose clips' ids and groups these are to have.
+        looks_of: A split whose clips these are to look like, to the bit.
+        spatial: How the tokens are said to be pooled.
     """
     name, *sizes = student
     shapes = {name: TokenShape(*sizes)} | {key: TokenShape(*own) for key, own in teachers.items()}
     group = np.arange(clips) % groups
     labels = group % classes
     looks = [
-        _tokens(split + "'" * view, torch.from_numpy(labels), shapes, seed) for view in range(views)
+        _tokens((looks_of or split) + "'" * view, torch.from_numpy(labels), shapes, seed)
+        for view in range(views)
     ]
     tokens = {key: torch.stack([look[key] for look in looks], 1) for key in shapes}
-    return _write(
+    return write_store(
         folder / f"{dataset}_{split}.zarr",
-        StoreHeader(dataset, split, tuple(f"c{k}" for k in range(classes)), 16, {"views": 1}),
+        StoreHeader(
+            dataset,
+            split,
+            class_names or tuple(f"c{k}" for k in range(classes)),
+            16,
+            {"views": 1},
+        ),
         ClipRows(
-            tuple(f"{split}-{row:03d}" for row in range(clips)),
-            tuple(f"{split}-g{number:02d}" for number in group),
+            tuple(f"{ids_of or split}-{row:03d}" for row in range(clips)),
+            tuple(f"{ids_of or split}-g{number:02d}" for number in group),
             (labels + labels_moved) % classes,
         ),
         [
             replace(
-                _spec(
+                spec_of(
                     key,
                     shape,
                     key == name,
                     (fingerprints or {}).get(key, f"{key}-1"),
                     key in random,
+                    spatial,
                 ),
                 dtype=storage,
                 views=views,
@@ -125,25 +141,32 @@ def _teacher(student: Tensor, shape: TokenShape, world: torch.Generator) -> Tens
     return torch.cat([linear, *(product[..., None] for product in products)], dim=-1)
 
 
-def _spec(
-    name: str, shape: TokenShape, is_student: bool, fingerprint: str, random: bool
+def spec_of(
+    name: str,
+    shape: TokenShape,
+    is_student: bool,
+    fingerprint: str = "1",
+    random: bool = False,
+    spatial: str = "",
 ) -> ArraySpec:
     """Say of a backbone what extraction says of one."""
     provenance = {
         "role": "student" if is_student else "teacher",
         "weights": {"source": f"folder of {name}", "fingerprint": fingerprint, "random": random},
+        **({"spatial": spatial} if spatial else {}),
     }
     return ArraySpec(name, shape.time, shape.space, shape.dim, provenance=provenance)
 
 
-def _write(
+def write_store(
     path: Path,
     header: StoreHeader,
     rows: ClipRows,
     specs: list[ArraySpec],
     tokens: Mapping[str, Tensor],
-    quarantined: int,
+    quarantined: int = 0,
 ) -> Path:
+    """Write tokens of clips; of the last `quarantined` there are none."""
     bad = dict.fromkeys(rows.ids[len(rows) - quarantined :], "no frame can be decoded")
     with StoreWriter.open(path, header, rows, specs) as writer:
         for item in writer.claims():

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,3 +80,21 @@ def test_views_other_than_the_default_are_recorded_whole():
 
     assert record["views"] == 6
     assert (record["segments"], record["crops"], record["window_seconds"]) == (2, 3, 2.0)
+
+
+@pytest.mark.parametrize(
+    "viewing",
+    [
+        Viewing(),
+        Viewing(segments=2, crops=3, window_seconds=1.5),
+        Viewing(window_seconds=2.0, drawn=4, flips=True, seed=7),
+    ],
+)
+def test_a_record_makes_the_same_views_again(viewing):
+    damaged = {"damaged_frames": "allowed"}
+    assert Viewing.of_record({**json.loads(json.dumps(viewing.record())), **damaged}) == viewing
+
+
+def test_a_record_that_leaves_views_open_is_refused():
+    with pytest.raises(ConfigError, match=r"doesn't say segments, crops, .* of their views"):
+        Viewing.of_record({"views": 1})

@@ -232,6 +232,7 @@ def test_unlabelled_clips_have_no_row_but_are_listed(tmp_path, out, old):
     assert len(store.ids) == 6
     attributes = json.loads((store.path / "zarr.json").read_text())["attributes"]
     assert attributes["protocol"]["unlabelled"] == ["v_Täty_g00_c01", "v_Täty_g02_c01"]
+    assert store.unlabelled == ("v_Täty_g00_c01", "v_Täty_g02_c01")
     kept = [record for record in old.records if record["label"] >= 0]
     found = store.tokens("student", np.arange(6)).numpy()[:, :, 0]
     assert np.array_equal(found, np.stack([record["student"] for record in kept]))
