@@ -1,12 +1,12 @@
 """What the evaluation says, in sentences that stay true when it isn't what was hoped for."""
 
-from typing import Literal
+from collections.abc import Iterator
 
 from polyspace.report import words
-from polyspace.report.records import Evaluation, Method
-
-Verdict = Literal["better", "worse", "open"]
-"""open: the interval of the difference contains zero."""
+from polyspace.report.blocks import Verdict
+from polyspace.report.records.evaluation import Evaluation
+from polyspace.report.records.methods import Comparison, Method
+from polyspace.report.records.protocol import Contamination
 
 FEW_GROUPS = 20
 """Groups below which a bootstrap over them is said to be rough.
@@ -14,14 +14,21 @@ FEW_GROUPS = 20
 Source: Cameron, Gelbach & Miller (2008), Bootstrap-based improvements for inference with clustered
 errors, which counts five to thirty as few.
 """
+LEVEL = 0.05
+"""p-values below are called distinguishable."""
+EQUALS = "equal_parameters"
+"""The control that has as many parameters as the whole method."""
 
 
 def verdict(evaluation: Evaluation) -> Verdict:
-    """Judge the difference by its interval over groups."""
-    difference = evaluation.comparison.difference
-    if difference.low > 0:
+    """Judge the difference to the student by its interval."""
+    return _verdict(evaluation.comparison)
+
+
+def _verdict(compared: Comparison) -> Verdict:
+    if compared.difference.low > 0:
         return "better"
-    return "worse" if difference.high < 0 else "open"
+    return "worse" if compared.difference.high < 0 else "open"
 
 
 def answer(evaluation: Evaluation) -> str:
@@ -34,6 +41,47 @@ def answer(evaluation: Evaluation) -> str:
         f"The difference of {words.points(compared.difference.value)} points "
         f"{words.signed_interval(compared.difference)} "
         f"(McNemar {words.probability(compared.mcnemar_p)}) {_judgement(evaluation)}."
+        f"{_against_equals(evaluation)}"
+    )
+
+
+def _against_equals(evaluation: Evaluation) -> str:
+    """Say the same of the control that has as many parameters: more capacity is no finding."""
+    found = [c for c in evaluation.comparisons if c.baseline == EQUALS]
+    if not found:
+        return ""
+    (compared,) = found
+    said = {
+        "better": "the fusion is better there, too",
+        "worse": "that control is better than the fusion",
+        "open": "the two can't be told apart",
+    }
+    return (
+        f" Against the student with as many parameters ({_top1(evaluation.method(EQUALS))}) it is "
+        f"{words.points(compared.difference.value)} points "
+        f"{words.signed_interval(compared.difference)}: {said[_verdict(compared)]}."
+    )
+
+
+def controls(evaluation: Evaluation) -> str:
+    """Sum up the comparisons with everything that runs without teachers."""
+    by: dict[Verdict, list[str]] = {"better": [], "worse": [], "open": []}
+    for compared in evaluation.comparisons:
+        sure = compared.adjusted_p < LEVEL
+        side: Verdict = "better" if compared.difference.value > 0 else "worse"
+        by[side if sure else "open"].append(words.method(compared.baseline))
+    said = {
+        "better": "is distinguishably ahead of",
+        "worse": "is distinguishably behind",
+        "open": "can't be told apart from",
+    }
+    parts = [f"{said[side]} {words.listed(names)}" for side, names in by.items() if names]
+    count = len(evaluation.comparisons)
+    return (
+        f"A translation is computed from the student alone, so it can hold nothing about a clip "
+        f"that the student lacks: a gain has to come from what the converters learned of the "
+        f"teachers, and controls that learned nothing of them show whether it does. Corrected for "
+        f"{count} comparisons, the fusion {'; it '.join(parts)}."
     )
 
 
@@ -62,9 +110,12 @@ def coverage(evaluation: Evaluation) -> str:
         f"were evaluated ({words.percent(covered.share)})"
     )
     count = len(covered.quarantined)
+    left = (
+        f" {covered.unlabelled} clips without a label were left out." if covered.unlabelled else ""
+    )
     if not count:
-        return f"{text}; none was quarantined."
-    return f"{text}; {count} quarantined. Counted as wrong, they give the column “covered”."
+        return f"{text}; none was quarantined.{left}"
+    return f"{text}; {count} quarantined. Counted as wrong, they give the column “covered”.{left}"
 
 
 def warnings(evaluation: Evaluation) -> list[str]:
@@ -76,17 +127,44 @@ def warnings(evaluation: Evaluation) -> list[str]:
             f"Random weights: {names}. These backbones were never trained; "
             "figures that involve them show that the pipeline runs, and nothing else."
         )
-    if shared := evaluation.dataset.shared_groups:
-        found.append(
-            f"Leak: {shared} of {evaluation.dataset.groups} groups have clips in the training "
-            "split, too; every figure may be too high."
-        )
+    found += _leaks(evaluation)
+    found += [f"Contaminated: {flag.words} ({flag.source})." for flag in _seen(evaluation)]
     if guessing := [words.method(m.name) for m in _judged(evaluation) if _guesses(m, evaluation)]:
         found.append(
             f"Not distinguishable from guessing: {', '.join(guessing)}. "
             "Check the labels and their order before reading on."
         )
+    found += [
+        f"Labels out of order? {words.method(method.name).capitalize()} would reach "
+        f"{words.percent(method.label_order.held_out)} instead of "
+        f"{words.percent(method.label_order.accuracy)} if the classes were renamed: compare the "
+        "lists of classes of both splits."
+        for method in _judged(evaluation)
+        if method.label_order.alarm
+    ]
     return found
+
+
+def _leaks(evaluation: Evaluation) -> Iterator[str]:
+    """Say what both splits have."""
+    shared = evaluation.overlap
+    if shared.groups:
+        yield (
+            f"Leak: {shared.groups} of {evaluation.dataset.groups} groups have clips in the "
+            "training split, too; every figure may be too high."
+        )
+    if clips := max(shared.ids, shared.features):
+        yield (
+            f"Leak: {clips} of {evaluation.coverage.evaluated} test clips are in the training "
+            f"split, too, or look exactly like one that is ({', '.join(shared.examples)})."
+        )
+
+
+def _seen(evaluation: Evaluation) -> list[Contamination]:
+    """Give the flags that make figures doubtful: what is unknown stands in the protocol only."""
+    return [
+        flag for flag in evaluation.contamination if flag.level not in ("unknown", "classifier")
+    ]
 
 
 def _judgement(evaluation: Evaluation) -> str:
@@ -107,7 +185,7 @@ def _top1(method: Method) -> str:
 
 def _clips(evaluation: Evaluation) -> str:
     clips = f"{evaluation.coverage.evaluated} clips from {evaluation.dataset.groups} groups"
-    return clips if evaluation.dataset.shared_groups else f"{clips} never seen in training"
+    return clips if evaluation.overlap.groups else f"{clips} never seen in training"
 
 
 def _judged(evaluation: Evaluation) -> list[Method]:

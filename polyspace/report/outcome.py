@@ -7,8 +7,9 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from polyspace.files import write_atomically
-from polyspace.report import records
-from polyspace.report.records import Evaluation, Method, Proof
+from polyspace.report.records.evaluation import Evaluation, read_evaluation
+from polyspace.report.records.methods import Method
+from polyspace.report.records.training import Proof, read_proof
 
 SCHEMA = 1
 
@@ -38,7 +39,7 @@ def write(
     Raises:
         RecordError: A record is missing, or of another schema.
     """
-    read, proved = records.read_evaluation(evaluation), records.read_proof(proof)
+    read, proved = read_evaluation(evaluation), read_proof(proof)
     content: dict[str, JsonValue] = {
         "schema": SCHEMA,
         **_provenance(read),

@@ -1,119 +1,128 @@
-"""The report: one page that says what was asked, what was found and how sure that is."""
+"""A report as one page of HTML; it needs no network, no scripts and no other file."""
 
-from collections.abc import Mapping
 from importlib import resources
-from pathlib import Path
 from string import Template
 
-from polyspace.files import write_atomically
-from polyspace.report import findings, records, sections, words
-from polyspace.report.markup import Html, element, join
-from polyspace.report.parts import Section, paragraph
-from polyspace.report.records import Evaluation, Proof
+from polyspace.report import words
+from polyspace.report.blocks import (
+    Answer,
+    Block,
+    Code,
+    Document,
+    Facts,
+    Folded,
+    Heading,
+    Inline,
+    Listing,
+    Noted,
+    Paragraph,
+    Picture,
+    Section,
+    Table,
+)
+from polyspace.report.figures import canvas
+from polyspace.report.markup import Html, element, image, join
 
 
-def write(
-    evaluation: Path,
-    *,
-    converter_curves: Path,
-    fusion_curves: Path,
-    proof: Path,
-    sizes: Mapping[str, int],
-    out: Path,
-) -> Path:
-    """Compose the page; it needs no network, no scripts and no other file.
-
-    Args:
-        evaluation: evaluation.json; vectors.npz lies beside it.
-        converter_curves: curves.json of the converters.
-        fusion_curves: curves.json of the fusion head.
-        proof: proof.json of the exported bundle.
-        sizes: Bytes on disk by what the store holds, in words for the page.
-        out: The page's file.
-
-    Returns:
-        `out`.
-
-    Raises:
-        RecordError: A record is missing, or of another schema.
-    """
-    read = records.read_evaluation(evaluation)
-    proved = records.read_proof(proof)
-    vectors = records.read_vectors(evaluation.with_name("vectors.npz"), read.teachers)
-    converters, head = records.read_curves(converter_curves), records.read_curves(fusion_curves)
-    parts = [
-        sections.methods(read),
-        sections.coverage(read),
-        sections.classes(read),
-        sections.translation(read, vectors),
-        sections.opening(read),
-        sections.training(converters, head, read),
-        sections.export(proved, sizes, read),
-        sections.provenance(read),
-    ]
-    page = _page(_title(read), join(_head(read, proved), _navigation(parts), _all(parts)))
-    write_atomically(out, lambda file: file.write(page.encode()))
-    return out
-
-
-def _title(evaluation: Evaluation) -> str:
-    return f"PolySpace: {evaluation.student} on {evaluation.dataset.name}"
-
-
-def _head(evaluation: Evaluation, proof: Proof) -> Html:
-    of = evaluation.dataset
-    over = f"{of.split} split · {evaluation.device} · {words.moment(evaluation.created)}"
-    banners = [paragraph(text, "banner") for text in findings.warnings(evaluation)]
-    return join(
-        element("h1", _title(evaluation)),
-        paragraph(over, "over"),
-        *banners,
-        _answer(evaluation, proof),
+def render(document: Document) -> str:
+    """Write a report as HTML, in colours that follow the reader's light or dark."""
+    body = join(
+        element("h1", document.title),
+        _paragraph(document.over, "over"),
+        *(_paragraph(text, "banner") for text in document.warnings),
+        _answer(document.answer),
+        _navigation(document),
+        *(section(part, document.command) for part in document.sections),
     )
+    files = resources.files("polyspace.report")
+    shell = Template((files / "report.html").read_text())
+    style = (files / "report.css").read_text()
+    return shell.substitute(title=join(document.title), style=style, body=body)
 
 
-def _answer(evaluation: Evaluation, proof: Proof) -> Html:
-    question = (
-        f"Does it help to fuse what {evaluation.student} sees with its own translations into "
-        f"{words.listed(evaluation.teachers)}?"
+def section(part: Section, command: str) -> Html:
+    """Write one section; the command stands under its figures."""
+    blocks = (block(inside, command) for inside in part.blocks)
+    return element("section", element("h2", part.title), *blocks, id=part.anchor)
+
+
+def block(part: Block, command: str) -> Html:
+    """Write one block."""
+    match part:
+        case Paragraph():
+            return _paragraph(words.unbroken(part.text), "quiet" if part.quiet else "")
+        case Heading():
+            return element("h3", part.text)
+        case Picture():
+            return _picture(part, command)
+        case Table():
+            return _table(part)
+        case Facts():
+            pairs = (
+                join(element("dt", name), element("dd", _inline(value)))
+                for name, value in part.given.items()
+            )
+            return element("dl", *pairs)
+        case Listing():
+            return element("pre", part.text)
+        case Folded():
+            inside = (block(one, command) for one in part.blocks)
+            return element("details", element("summary", part.title), *inside)
+
+
+def _answer(answer: Answer) -> Html:
+    cards = (
+        element("div", element("b", value), element("span", words.unbroken(name)), class_="card")
+        for name, value in answer.figures.items()
     )
     return element(
         "div",
-        paragraph(question, "question"),
-        paragraph(words.unbroken(findings.answer(evaluation)), "said"),
-        element("div", *_cards(evaluation, proof), class_="cards"),
-        class_=f"answer {findings.verdict(evaluation)}",
+        _paragraph(answer.question, "question"),
+        _paragraph(words.unbroken(answer.said), "said"),
+        element("div", *cards, class_="cards"),
+        class_=f"answer {answer.verdict}",
     )
 
 
-def _cards(evaluation: Evaluation, proof: Proof) -> list[Html]:
-    compared = evaluation.comparison
-    own, other = evaluation.method(compared.method), evaluation.method(compared.baseline)
-    given = {
-        f"{words.method(own.name)}, top-1": words.percent(own.top1.value),
-        f"{words.method(other.name)} alone": words.percent(other.top1.value),
-        f"points {words.signed_interval(compared.difference)}": words.points(
-            compared.difference.value
-        ),
-        "chance": words.percent(evaluation.chance),
-        "clips evaluated": words.percent(evaluation.coverage.share),
-        "bundle, of float32": words.percent(proof.ratio),
-    }
-    return [
-        element("div", element("b", value), element("span", words.unbroken(name)), class_="card")
-        for name, value in given.items()
+def _navigation(document: Document) -> Html:
+    links = (element("a", part.title, href=f"#{part.anchor}") for part in document.sections)
+    return element("nav", *links)
+
+
+def _picture(part: Picture, command: str) -> Html:
+    shown = image(canvas.data_uri(part.figure), alt=part.alt)
+    made = element("code", command, class_="command", title=command)
+    caption = element("figcaption", words.unbroken(part.caption), made)
+    kind = "photographs" if part.photographic else "drawing"
+    return element("figure", element("div", shown, class_=kind), caption)
+
+
+def _table(part: Table) -> Html:
+    kinds = ["word" if place < part.text else "number" for place in range(len(part.head))]
+    top = [element("th", name, class_=kind) for name, kind in zip(part.head, kinds, strict=True)]
+    body = [
+        element(
+            "tr",
+            *(element("td", _inline(cell), class_=k) for cell, k in zip(row, kinds, strict=True)),
+            **({"class_": "method"} if place == part.marked else {}),
+        )
+        for place, row in enumerate(part.rows)
     ]
+    whole = element("table", element("thead", element("tr", *top)), element("tbody", *body))
+    return element("div", whole, class_="scroll")
 
 
-def _navigation(parts: list[Section]) -> Html:
-    return element("nav", *(element("a", p.title, href=f"#{p.anchor}") for p in parts))
+def _inline(cell: Inline) -> Html:
+    match cell:
+        case Code():
+            return element("code", cell.text)
+        case Noted():
+            dot = {"class_": "kind", "style": f"--dot: {cell.colour}"} if cell.colour else {}
+            return join(element("span", cell.text, **dot), element("small", cell.note))
+        case str():
+            return join(cell)
 
 
-def _all(parts: list[Section]) -> Html:
-    return join(*(part.html() for part in parts))
-
-
-def _page(title: str, body: Html) -> str:
-    files = resources.files("polyspace.report")
-    shell = Template((files / "report.html").read_text())
-    return shell.substitute(title=join(title), style=(files / "report.css").read_text(), body=body)
+def _paragraph(text: str, kind: str = "") -> Html:
+    """Give a paragraph, of a kind that the style sheet knows."""
+    return element("p", text, **({"class_": kind} if kind else {}))

@@ -5,7 +5,8 @@ from rich.table import Table
 from rich.text import Text
 
 from polyspace.report import findings, words
-from polyspace.report.records import Evaluation, Method
+from polyspace.report.records.evaluation import Evaluation
+from polyspace.report.records.methods import Method
 
 STYLES = {"method": "bold cyan", "baseline": "", "control": "magenta", "upper bound": "green"}
 """How rows of each kind are written."""

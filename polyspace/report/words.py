@@ -5,8 +5,11 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
-from polyspace.report.records import Estimate, Evaluation
+from polyspace.report.records.evaluation import Evaluation
+from polyspace.report.records.record import Estimate
 
+STEMS = {"knn": "kNN probe", "linear": "linear probe", "attentive": "attentive probe"}
+"""Words of what names that are no words begin with."""
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -27,7 +30,8 @@ def interval(estimate: Estimate) -> str:
 
 def points(difference: float) -> str:
     """Write a difference between two shares with its sign: ``+5.2``."""
-    return f"{difference * 100:+.1f}".replace("-", MINUS)
+    # Plus nothing, so that what rounds to zero from below isn't written as minus zero.
+    return f"{round(difference * 100, 1) + 0.0:+.1f}".replace("-", MINUS)
 
 
 def signed_interval(estimate: Estimate) -> str:
@@ -57,10 +61,20 @@ def size(count: int) -> str:
     return f"{value:.3g} TB"
 
 
+def count(number: int) -> str:
+    """Write a large number of operations: ``12.3 G``."""
+    value = float(number)
+    for unit in ("", " k", " M", " G"):
+        if value < 999.5:
+            return f"{value:.3g}{unit}"
+        value /= 1000
+    return f"{value:.3g} T"
+
+
 def method(name: str) -> str:
     """Write a method's name as prose: ``equal_parameters`` is "equal parameters"."""
     stem, colon, backbone = name.partition(":")
-    return f"{stem.replace('_', ' ')}{colon}{' ' if colon else ''}{backbone}"
+    return f"{STEMS.get(stem, stem.replace('_', ' '))}{colon}{' ' if colon else ''}{backbone}"
 
 
 def moment(when: datetime) -> str:
@@ -80,10 +94,21 @@ def unbroken(text: str) -> str:
 
 
 def basis(evaluation: Evaluation) -> str:
-    """Say what every figure of the test split rests on: clips, groups, seed, device."""
+    """Say what every figure of the test split rests on: clips, groups, seeds, device, store."""
     of = evaluation.dataset
     views = f", {evaluation.views} views each," if evaluation.views > 1 else ""
+    clips = f"n = {evaluation.coverage.evaluated} clips{views} in {of.groups} groups"
+    return f"{clips}; {origin(evaluation)}"
+
+
+def origin(evaluation: Evaluation) -> str:
+    """Say where a figure comes from: seeds, device and store; the command stands under each."""
     return (
-        f"n = {evaluation.coverage.evaluated} clips{views} in {of.groups} groups; "
-        f"seed {evaluation.seed}; {evaluation.device}"
+        f"{seeds(evaluation.seeds)}; {evaluation.device}; features "
+        f"{evaluation.dataset.fingerprint[:12]}"
     )
+
+
+def seeds(given: Sequence[int]) -> str:
+    """Write seeds as prose: ``seed 0``, ``seeds 0, 1, 2``."""
+    return f"seed{'s' if len(given) > 1 else ''} {', '.join(map(str, given))}"

@@ -6,7 +6,7 @@ settings are global too, so that the look is given to each figure when it is fin
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -20,6 +20,19 @@ from numpy import ndarray
 INK = "#1f2933"
 QUIET = "#66727f"
 FAINT = "#e3e7eb"
+GROUND = "#f7f8fa"
+"""Behind points."""
+PAPER = "#ffffff"
+ON_LIGHT, ON_DARK = "#1f2934", "#fffffe"
+"""Ink on cells of a picture, whose colours are the same where the page is dark."""
+AT_NIGHT = {
+    INK: "#dfe5eb",
+    QUIET: "#9aa7b4",
+    FAINT: "#333d47",
+    GROUND: "#1d242b",
+    PAPER: "#181f26",
+}
+"""What a page in dark colours shows instead."""
 
 FUSION = "#0072b2"
 STUDENT = QUIET
@@ -46,6 +59,14 @@ def figure(width: float, height: float) -> Figure:
 def teacher_colours(teachers: Sequence[str]) -> dict[str, str]:
     """Give each teacher its colour; beyond six they begin again."""
     return {name: TEACHERS[n % len(TEACHERS)] for n, name in enumerate(teachers)}
+
+
+def kinds_legend(figure: Figure, shown: Collection[str]) -> None:
+    """Say above a figure which colour is which kind of method, and what else has a label."""
+    axes = figure.axes[0]
+    for kind in (kind for kind in KINDS if kind in shown):
+        axes.plot([], [], "o-", color=KINDS[kind], linewidth=3, label=kind)
+    figure.legend(loc="outside upper right", ncols=6, fontsize=9, frameon=False)
 
 
 def short(name: str, length: int = 22) -> str:
@@ -92,8 +113,23 @@ def quiet(axes: Axes, *, grid: str = "") -> Axes:
 
 
 def data_uri(drawn: Figure) -> str:
-    """Render a figure as SVG that stands inside a page; the same figure gives the same bytes."""
-    return "data:image/svg+xml;base64," + base64.b64encode(_rendered(drawn, "svg")).decode()
+    """Render a figure as SVG that stands inside a page; the same figure gives the same bytes.
+
+    It follows the reader's choice of light or dark by itself.
+    """
+    head, body = _rendered(drawn, "svg").split(b"<defs>", 1)
+    svg = head + _night() + b"<defs>" + body
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+
+
+def _night() -> bytes:
+    """Write the rules that change colours in the dark; matplotlib writes them as styles."""
+    rules = "".join(
+        f'[style*="{part}: {day}"]{{{part}:{night}!important}}'
+        for day, night in AT_NIGHT.items()
+        for part in ("fill", "stroke")
+    )
+    return f"<style>@media (prefers-color-scheme:dark){{{rules}}}</style>".encode()
 
 
 def png(drawn: Figure) -> bytes:

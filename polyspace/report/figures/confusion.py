@@ -52,6 +52,6 @@ def _numbers(axes: Axes, shares: Float64[ndarray, "true predicted"]) -> None:
     """Write percentages into the cells; nothing into empty ones, so that mistakes stand out."""
     for (row, column), share in np.ndenumerate(shares):
         if share > 0:
-            colour = "white" if share > 0.55 else canvas.INK
+            colour = canvas.ON_DARK if share > 0.55 else canvas.ON_LIGHT
             text = f"{share * 100:.0f}"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from polyspace.report.figures import canvas
-from polyspace.report.records import Curves
+from polyspace.report.records.training import Curves
 
 DASHED = (0, (4, 3))
 

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from polyspace.report.figures import canvas
-from polyspace.report.records import Evaluation, Gate
+from polyspace.report.records.evaluation import Evaluation
+from polyspace.report.records.methods import Gate
 
 SHOWN = 24
 """Classes that are drawn at most: of more, those with the lowest and the highest mean gate."""
@@ -70,6 +71,6 @@ def _bars(axes: Axes, gates: dict[str, Gate], colours: dict[str, str]) -> None:
 def _numbers(axes: Axes, table: Float64[ndarray, "teacher shown"]) -> None:
     for (row, column), value in np.ndenumerate(table):
         if not np.isnan(value):
-            colour = "white" if value > 0.55 else canvas.INK
+            colour = canvas.ON_DARK if value > 0.55 else canvas.ON_LIGHT
             text = f"{value:.2f}"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)

@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from polyspace.report import words
 from polyspace.report.figures import canvas
-from polyspace.report.records import Evaluation
+from polyspace.report.records.evaluation import Evaluation
 
 
 def draw(evaluation: Evaluation) -> Figure:
@@ -16,6 +16,8 @@ def draw(evaluation: Evaluation) -> Figure:
     for place, method in enumerate(rows):
         colour, top1 = canvas.KINDS[method.kind], method.top1
         axes.plot([top1.low, top1.high], [place, place], color=colour, linewidth=3, alpha=0.55)
+        each = method.top1_by_seed if method.seeds > 1 else ()
+        axes.plot(each, [place] * len(each), "o", color=canvas.INK, markersize=2.5, zorder=3)
         axes.plot(top1.value, place, "o", color=colour, markersize=8, markeredgecolor="white")
     axes.set_yticks(range(len(rows)), [canvas.short(words.method(row.name), 34) for row in rows])
     for label, method in zip(axes.get_yticklabels(), rows, strict=True):
@@ -24,15 +26,7 @@ def draw(evaluation: Evaluation) -> Figure:
     axes.set_xlim(0, 1)
     canvas.percent_axis(axes, "x")
     axes.set_xlabel("top-1 accuracy", fontsize=9)
-    _legend(figure, evaluation)
-    return figure
-
-
-def _legend(figure: Figure, evaluation: Evaluation) -> None:
-    axes = figure.axes[0]
-    shown = {method.kind for method in evaluation.methods}
-    for kind in (kind for kind in canvas.KINDS if kind in shown):
-        axes.plot([], [], "o-", color=canvas.KINDS[kind], linewidth=3, label=kind)
     chance = f"chance, {words.percent(evaluation.chance)}"
     axes.plot([], [], color=canvas.INK, linewidth=1, linestyle=(0, (4, 3)), label=chance)
-    figure.legend(loc="outside upper right", ncols=5, fontsize=9, frameon=False)
+    canvas.kinds_legend(figure, {method.kind for method in evaluation.methods})
+    return figure

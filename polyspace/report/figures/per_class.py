@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from polyspace.report import words
 from polyspace.report.figures import canvas
-from polyspace.report.records import Evaluation
+from polyspace.report.records.evaluation import Evaluation
 
 SHOWN = 24
 """Classes that are drawn at most: of more, those that lose most and those that gain most."""

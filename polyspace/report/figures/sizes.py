@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from polyspace.report import words
 from polyspace.report.figures import canvas
-from polyspace.report.records import Proof
+from polyspace.report.records.training import Proof
 
 
 def draw(proof: Proof, stores: Mapping[str, int]) -> Figure:

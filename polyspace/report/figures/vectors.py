@@ -1,5 +1,8 @@
 """What a converter does: the student's vectors before, translated, and the teacher's own."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import numpy as np
 from jaxtyping import Float, Int64
 from matplotlib.axes import Axes
@@ -8,31 +11,55 @@ from numpy import ndarray
 from sklearn.decomposition import PCA
 
 from polyspace.report.figures import canvas
-from polyspace.report.records import Vectors
+from polyspace.report.records.arrays import Vectors
 
 Points = Float[ndarray, "clip 2"]
 
 
-def draw(vectors: Vectors, teachers: tuple[str, ...], class_names: tuple[str, ...]) -> Figure:
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Points of the clips in every space."""
+
+    student: Points
+    translated: Mapping[str, Points]
+    true: Mapping[str, Points]
+    """By teacher; in one plane with `translated`."""
+    labels: Int64[ndarray, " clip"]
+    held: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What is said behind a space's name: the variance that its plane holds."""
+
+
+def draw(shown: Projection, teachers: tuple[str, ...], class_names: tuple[str, ...]) -> Figure:
     """Draw three panels for each teacher; the last two share their axes.
 
     Of more than ten classes, the ten with the most clips have a colour.
     """
     figure = canvas.figure(9.6, 0.9 + 3.0 * len(teachers))
-    coloured = _commonest(vectors.labels, len(class_names))
-    student, explained = project(vectors.student)
+    labels, held = shown.labels, shown.held
+    coloured = _commonest(labels, len(class_names))
     for row, teacher in enumerate(teachers):
         panels = [figure.add_subplot(len(teachers), 3, 3 * row + n) for n in (1, 2, 3)]
-        _panel(panels[0], student, vectors.labels, coloured, f"student ({explained * 100:.0f} %)")
-        both = np.concatenate([vectors.translated[teacher], vectors.true[teacher]])
-        joint, held = project(both)
-        said, true = np.split(joint, 2)
+        said, true = shown.translated[teacher], shown.true[teacher]
         name = canvas.short(teacher)
-        _panel(panels[1], said, vectors.labels, coloured, f"translated into {name}")
-        _panel(panels[2], true, vectors.labels, coloured, f"{name} ({held * 100:.0f} %)")
-        _share(panels[1], panels[2], joint)
+        _panel(panels[0], shown.student, labels, coloured, f"student{held.get('student', '')}")
+        _panel(panels[1], said, labels, coloured, f"translated into {name}")
+        _panel(panels[2], true, labels, coloured, f"{name}{held.get(teacher, '')}")
+        _share(panels[1], panels[2], np.concatenate([said, true]))
     _legend(figure, coloured, class_names)
     return figure
+
+
+def principal(vectors: Vectors) -> Projection:
+    """Project on principal components: the student's own, and those of translated and true."""
+    student, explained = project(vectors.student)
+    held = {"student": f" ({explained * 100:.0f} %)"}
+    translated: dict[str, Points] = {}
+    true: dict[str, Points] = {}
+    for teacher, said in vectors.translated.items():
+        joint, share = project(np.concatenate([said, vectors.true[teacher]]))
+        translated[teacher], true[teacher] = np.split(joint, 2)
+        held[teacher] = f" ({share * 100:.0f} %)"
+    return Projection(student, translated, true, vectors.labels, held)
 
 
 def project(values: Float[ndarray, "clip dim"]) -> tuple[Points, float]:
@@ -53,7 +80,7 @@ def _panel(
     canvas.quiet(axes).set_title(title, fontsize=10, loc="left")
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_facecolor("#f7f8fa")
+    axes.set_facecolor(canvas.GROUND)
     others = points[~np.isin(labels, coloured)]
     axes.scatter(others[:, 0], others[:, 1], s=6, color="#c4cbd2", linewidths=0, rasterized=True)
     for place, label in enumerate(coloured):

@@ -1,6 +1,6 @@
 import pytest
 
-from polyspace.report import records
+from polyspace.report.records.evaluation import read_evaluation
 from tests.support.records import write_records
 
 
@@ -9,6 +9,6 @@ def evaluation(tmp_path):
     """Give the evaluation of a small run, with some of its entries changed."""
 
     def read(**changes):
-        return records.read_evaluation(write_records(tmp_path, **changes).evaluation)
+        return read_evaluation(write_records(tmp_path, **changes).evaluation)
 
     return read

@@ -6,10 +6,11 @@ from xml.etree import ElementTree
 import pytest
 
 from polyspace.errors import RecordError
-from polyspace.report import page
+from polyspace.report import evaluation
 from tests.support.records import SIZES, write_records
 
 HOSTILE = "<script>alert('left')</script>"
+PICTURES = 16
 VOID = {"meta", "link", "img"}
 
 
@@ -30,22 +31,15 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
 
-def compose(found, out, sizes=SIZES):
-    return page.write(
-        found.evaluation,
-        converter_curves=found.converter_curves,
-        fusion_curves=found.fusion_curves,
-        proof=found.proof,
-        sizes=sizes,
-        out=out,
-    )
+def compose(found, sizes=SIZES):
+    material = evaluation.read(found.folder, proof=found.proof, sizes=sizes)
+    return evaluation.write(material, found.folder / "out").read_text()
 
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     """The page of a run in which nothing is out of the ordinary."""
-    folder = tmp_path_factory.mktemp("plain")
-    return compose(write_records(folder), folder / "report.html").read_text()
+    return compose(write_records(tmp_path_factory.mktemp("plain")))
 
 
 @pytest.fixture
@@ -53,8 +47,7 @@ def written(tmp_path):
     """Give the page of a run, with some entries of its evaluation changed."""
 
     def write(sizes=SIZES, **changes):
-        found = write_records(tmp_path, **changes)
-        return compose(found, tmp_path / "report.html", sizes).read_text()
+        return compose(write_records(tmp_path, **changes), sizes)
 
     return write
 
@@ -78,15 +71,16 @@ def test_the_page_is_whole_and_asks_for_nothing_from_outside(plain):
     assert all(source.startswith(("data:", "#")) for source in reader.sources)
     assert not re.search(r"url\(|@import", plain)
     assert {"script", "iframe", "object"}.isdisjoint(reader.tags)
-    assert len(pictures(plain)) == 9
+    assert len(pictures(plain)) == PICTURES
 
 
-def test_every_picture_says_how_many_seed_and_device(plain):
+def test_every_picture_says_how_many_seeds_device_store_and_command(plain):
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", plain)
-    assert len(captions) == 9
-    for caption in captions:
+    assert len(captions) == PICTURES
+    for caption in (text.replace("\N{NO-BREAK SPACE}", " ") for text in captions):
         assert re.search(r"n = \d+", caption)
-        assert "seed 0; cpu" in caption
+        assert "seeds 0, 1, 2; cpu; features abababababab" in caption
+        assert ">python -m polyspace.train.evaluate --dataset motion</code>" in caption
 
 
 def test_the_same_records_give_the_same_bytes(plain, written):
@@ -97,7 +91,13 @@ def test_data_is_never_markup(written):
     text = written(
         {HOSTILE: 10},
         names=(HOSTILE, "right", "$still"),
-        coverage={"clips": 25, "evaluated": 24, "share": 0.96, "quarantined": {HOSTILE: HOSTILE}},
+        coverage={
+            "clips": 25,
+            "evaluated": 24,
+            "share": 0.96,
+            "quarantined": {HOSTILE: HOSTILE},
+            "unlabelled": 0,
+        },
         command=HOSTILE,
         random_weights=[HOSTILE],
     )
@@ -124,12 +124,12 @@ def test_random_weights_are_announced_on_top(plain, written):
 
 def test_a_hundred_classes_and_classes_without_clips_can_be_drawn(written):
     names = tuple(f"a class with a rather long name, number {n}" for n in range(101))
-    assert len(pictures(written(names=names, clips=90))) == 9
+    assert len(pictures(written(names=names, clips=90))) == PICTURES
 
 
 def test_a_missing_record_leaves_no_page(tmp_path):
     found = write_records(tmp_path)
     found.proof.unlink()
     with pytest.raises(RecordError, match=r"proof\.json"):
-        compose(found, tmp_path / "report.html")
-    assert not (tmp_path / "report.html").exists()
+        compose(found)
+    assert not (tmp_path / "out").exists()

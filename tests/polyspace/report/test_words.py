@@ -4,7 +4,7 @@ from math import nan
 import pytest
 
 from polyspace.report import words
-from polyspace.report.records import Estimate
+from polyspace.report.records.record import Estimate
 
 
 def test_shares_are_written_in_percent_and_missing_ones_as_a_dash():

@@ -1,8 +1,7 @@
 import numpy as np
 
-from polyspace.report import records
 from polyspace.report.figures import curves
-from polyspace.report.records import Curves
+from polyspace.report.records.training import Curves, read_curves
 from tests.support.records import TEACHERS, write_records
 
 
@@ -23,7 +22,7 @@ def test_the_kept_epoch_is_marked_and_ties_are_broken_as_training_does():
 
 
 def test_each_teacher_has_its_own_kept_epoch(tmp_path):
-    read = records.read_curves(write_records(tmp_path).converter_curves)
+    read = read_curves(write_records(tmp_path).folder / "curves_converters.json")
     assert len(dots(curves.converters(read, TEACHERS).axes[1])) == len(TEACHERS)
 
 

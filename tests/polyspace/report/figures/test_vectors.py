@@ -1,14 +1,16 @@
 import numpy as np
 
-from polyspace.report import records
 from polyspace.report.figures import vectors
+from polyspace.report.records.arrays import read_vectors
+from polyspace.report.records.evaluation import read_evaluation
 from tests.support.records import TEACHERS, write_records
 
 
 def drawn(tmp_path, names):
-    write_records(tmp_path, names=names, clips=60)
-    read = records.read_vectors(tmp_path / "vectors.npz", TEACHERS)
-    return vectors.draw(read, TEACHERS, names)
+    found = write_records(tmp_path, names=names, clips=60)
+    evaluation = read_evaluation(found.evaluation)
+    read = read_vectors(tmp_path / "vectors.npz", evaluation)
+    return vectors.draw(vectors.principal(read), TEACHERS, names)
 
 
 def test_a_plane_in_space_is_found_whole():

@@ -1,0 +1,1 @@
+"""The records that the stages leave, read back as checked values."""

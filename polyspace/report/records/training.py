@@ -1,0 +1,58 @@
+"""How training went, and what was exported of it."""
+
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from polyspace.report.records.record import Record, read
+
+
+class Curves(Record):
+    """curves.json: mean losses and hold-out scores by epoch; epoch 0 has scores only."""
+
+    epochs: tuple[dict[str, float], ...]
+
+    def of(self, name: str) -> tuple[list[float], list[float]]:
+        """Give the epochs that have a value of that name, and the values."""
+        seen = [(epoch["epoch"], epoch[name]) for epoch in self.epochs if name in epoch]
+        return [epoch for epoch, _ in seen], [value for _, value in seen]
+
+    def ending(self, end: str) -> list[str]:
+        """Give the names that end so, in the order in which they appear."""
+        names = dict.fromkeys(name for epoch in self.epochs for name in epoch)
+        return [name for name in names if name.endswith(end)]
+
+
+class Proof(Record):
+    """proof.json: an exported bundle, reloaded and compared with its source."""
+
+    dtype: str
+    float32_bytes: int
+    bytes: int
+    ratio: float
+    clips: int
+    top1_source: float
+    top1_export: float
+    difference_points: float
+    agreement: float
+    max_abs_logit: float
+    threshold_points: float
+    quantization_info: JsonValue
+
+
+def read_curves(path: Path) -> Curves:
+    """Read a training stage's curves.json.
+
+    Raises:
+        RecordError: It isn't there, or isn't one.
+    """
+    return read(path, Curves)
+
+
+def read_proof(path: Path) -> Proof:
+    """Read a bundle's proof.json.
+
+    Raises:
+        RecordError: It isn't there, or isn't one.
+    """
+    return read(path, Proof)

@@ -1,0 +1,58 @@
+import csv
+
+import pytest
+
+from polyspace.report import evaluation, markdown
+from polyspace.report.blocks import Code, Facts, Folded, Listing, Noted, Paragraph, Table
+from tests.support.records import SIZES, write_records
+
+HOSTILE = "<b>|`x`*_[a](javascript:1)#\n# title"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("markdown")
+    found = write_records(folder)
+    material = evaluation.read(found.folder, proof=found.proof, sizes=SIZES)
+    return evaluation.write(material, folder / "out").parent
+
+
+def test_the_text_has_every_section_and_its_pictures_lie_beside_it(written):
+    text = (written / "report.md").read_text()
+    page = (written / "report.html").read_text()
+    titles = [line[3:] for line in text.splitlines() if line.startswith("## ")]
+    assert len(titles) == page.count("<h2>")
+    linked = [part.split(")")[0] for part in text.split("](figures/")[1:]]
+    assert len(linked) == page.count("<img")
+    assert all((written / "figures" / name).is_file() for name in linked)
+
+
+def test_the_table_is_also_there_as_csv(written):
+    with (written / "report.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["method"] for row in rows][:2] == ["fusion", "student"]
+    assert all(0 <= float(row["top1_low"]) <= float(row["top1"]) for row in rows)
+
+
+def test_the_command_stands_at_the_end(written):
+    assert "made by `python -m polyspace.train.evaluate" in (written / "report.md").read_text()
+
+
+def test_data_is_never_markup():
+    said = markdown.block(Paragraph(HOSTILE), "")
+    assert said.startswith(r"\<b\>\|\`x\`\*\_\[a\](javascript:1)\#")
+    assert "\n" not in said
+    table = markdown.block(Table(("a", "b"), [(HOSTILE, Code(HOSTILE))]), "")
+    assert len(table.splitlines()) == 3
+    assert table.splitlines()[2].count(" | ") == 1
+
+
+def test_every_kind_of_block_is_written():
+    blocks = {
+        "- a: `b`": Facts({"a": Code("b")}),
+        "    one\n    two": Listing("one\ntwo"),
+        "| x: y |": Table(("h",), [(Noted("x", "y"),)]),
+        "<details><summary>t</summary>\n\nu\n\n</details>": Folded("t", [Paragraph("u")]),
+    }
+    for expected, block in blocks.items():
+        assert expected in markdown.block(block, "")
