@@ -59,8 +59,10 @@ class DistillConfig(Config):
     """Processes that decode videos."""
     converter: ConverterSettings = ConverterSettings(batch=64)
     """How converters are trained."""
-    fusion: FusionSettings = FusionSettings(epochs=30)
+    fusion: FusionSettings = FusionSettings(epochs=30, early_stop=8)
     """How the fusion head is trained."""
+    seeds: Annotated[int, Field(ge=1)] = 3
+    """Seeds that the fusion and everything beside it are trained with, to be compared."""
     seed: int = 0
     """Added to the stages' own seeds: one number to repeat everything with other draws."""
     track: bool = True
@@ -119,6 +121,9 @@ class DistillConfig(Config):
             teachers=self.teachers,
             converters=translator,
             fusion=head,
+            root=self.root,
+            weights=self.weights,
+            seeds=self.seeds,
             out=self.out / "evaluation",
             seed=self.seed,
         )

@@ -5,17 +5,21 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from polyspace.report import evaluation as report
 from polyspace.store.reader import find_store
 from polyspace.train import evaluate
 from polyspace.train.evaluate import EvaluateConfig
-from tasks import lineage, stages
-from tasks.stages import Stage
+from tasks import lineage, looks, stages
+from tasks.looks import Look
+from tasks.stages import Stage, Work
 from tasks.tracking import ALONE, Tracker
 
 
 @task(name="evaluate", task_run_name="evaluate", cache_policy=NO_CACHE)
 def score(config: EvaluateConfig, tracker: Tracker = ALONE) -> Path:
     """Score the fusion head and every baseline once on the test split; return the record."""
+    test = lineage.store(find_store(config.features, config.dataset, config.split))
+    fusion = lineage.checkpoint(config.fusion, "fusion")
     stage = Stage(
         name="evaluate",
         config=config,
@@ -23,11 +27,31 @@ def score(config: EvaluateConfig, tracker: Tracker = ALONE) -> Path:
         folder=config.out,
         sources=(
             lineage.store(find_store(config.features, config.dataset, config.train_split)),
-            lineage.store(find_store(config.features, config.dataset, config.split)),
+            test,
             lineage.checkpoint(config.converters, "converters"),
-            lineage.checkpoint(config.fusion, "fusion"),
+            fusion,
         ),
-        keep=("evaluation.json",),
+        keep=(
+            "evaluation.json",
+            "outcomes.csv",
+            looks.NAME,
+            "report.html",
+            "report.md",
+            "report.csv",
+        ),
         figures=("evaluation.json",),
     )
-    return stages.run(stage, evaluate.run(config), tracker)
+    look = Look(fusion.digest, test.digest, config.dataset, config.split)
+    work = evaluate.run(config)
+    return stages.run(
+        stage,
+        lambda record: _reported(looks.watched(work, record, look, config.out)),
+        tracker,
+    )
+
+
+def _reported(work: Work) -> Work:
+    """Evaluate, and write the report beside the record."""
+    path = yield from work
+    report.write(report.read(path.parent), path.parent)
+    return path

@@ -10,7 +10,8 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from polyspace.report import outcome, page, records, summary, words
+from polyspace.report import evaluation, outcome, summary, words
+from polyspace.report.records.evaluation import read_evaluation
 from tasks import caching, features, tracking
 from tasks.tracking import ALONE, Tracker
 
@@ -41,17 +42,13 @@ class Results:
 def write(results: Results, out: Path, tracker: Tracker = ALONE) -> Path:
     """Write report.html for people and report.json for programs; return the latter."""
     sizes = features.sizes_bytes(results.stores)
-    html = page.write(
-        results.evaluation,
-        converter_curves=results.converters.with_name("curves.json"),
-        fusion_curves=results.fusion.with_name("curves.json"),
-        proof=results.bundle / "proof.json",
-        sizes=sizes,
-        out=out / "report.html",
+    proof = results.bundle / "proof.json"
+    html = evaluation.write(
+        evaluation.read(results.evaluation.parent, proof=proof, sizes=sizes), out
     )
     report = outcome.write(
         results.evaluation,
-        proof=results.bundle / "proof.json",
+        proof=proof,
         sizes=sizes,
         seconds=_seconds(results),
         paths={**results.folders, "report": html},
@@ -78,11 +75,11 @@ def _seconds(results: Results) -> dict[str, float]:
     return {name: receipt.seconds for name, receipt in receipts.items() if receipt}
 
 
-def _show(evaluation: Path) -> None:
+def _show(record: Path) -> None:
     """Show the table with the Prefect run, if this is part of one."""
     if not flow_run.id:
         return
-    read = records.read_evaluation(evaluation)
+    read = read_evaluation(record)
     rows = [
         {
             "method": words.method(method.name),

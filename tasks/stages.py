@@ -1,7 +1,8 @@
 """The one way to run a stage: skip it if its artefacts prove it done, else run and seal it."""
 
+import re
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from polyspace.console import Advance
 from tasks import caching, figures, tracking
 from tasks.lineage import Source
 from tasks.tracking import Record, Tracker
+
+UNKNOWN = re.compile(r"[^\w\-. :/]")
+"""What MLflow refuses in the names of tags."""
 
 
 @dataclass(frozen=True)
@@ -38,23 +42,38 @@ class Stage:
         return {"stage": self.name, "config": self.config.model_dump(mode="json"), **digests}
 
 
-def run(stage: Stage, work: Generator[Advance, None, Path], tracker: Tracker) -> Path:
+Work = Generator[Advance, None, Path]
+"""A stage that is not yet started; what it returns is the result."""
+
+
+def run(
+    stage: Stage,
+    work: Work | Callable[[Record], Work],
+    tracker: Tracker,
+    *,
+    quiet: bool = False,
+) -> Path:
     """Give a stage's result, running it only if it isn't there.
 
     Args:
         stage: What it is.
-        work: The stage itself, not yet started; what it returns is the result.
+        work: The stage itself, or what makes it of the open record, for one that has more to ask
+            and to tell. It is not called where the result is there.
         tracker: Where to record.
+        quiet: Say nothing of a result that is there.
     """
     receipt = caching.verified(stage.folder, stage.inputs)
     if receipt is not None:
-        console.say(f"{stage.name}: nothing changed since {receipt.finished_at}")
-        tracking.resume(tracker).tags({f"reused.{stage.name}": receipt.run_id or "not tracked"})
+        if not quiet:
+            console.say(f"{stage.name}: nothing changed since {receipt.finished_at}")
+        reused = f"reused.{UNKNOWN.sub('', stage.name)}"
+        tracking.resume(tracker).tags({reused: receipt.run_id or "not tracked"})
         return stage.folder / receipt.result
     started = time.monotonic()
     with tracking.run(stage.name, stage.config, stage.dataset, tracker) as record:
         record.sources(stage.sources, stage.dataset)
-        result = console.show(tracking.follow(record, work), stage.name)
+        begun = work if isinstance(work, Generator) else work(record)
+        result = console.show(tracking.follow(record, begun), stage.name)
         _keep(stage, record)
     seconds = time.monotonic() - started
     caching.seal(stage.folder, stage.inputs, result=result, seconds=seconds, run_id=record.run_id)

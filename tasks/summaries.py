@@ -5,7 +5,8 @@ import textwrap
 from pathlib import Path
 
 from polyspace import console
-from polyspace.report import records, summary
+from polyspace.report import summary
+from polyspace.report.records.evaluation import read_evaluation
 from tasks import addresses
 
 
@@ -17,7 +18,7 @@ def say(report: Path) -> None:
     """
     found = json.loads(report.read_text())
     paths = {name: Path(path) for name, path in found["paths"].items()}
-    evaluation = records.read_evaluation(paths["evaluate"] / "evaluation.json")
+    evaluation = read_evaluation(paths["evaluate"] / "evaluation.json")
     console.present(summary.table(evaluation))
     console.say(textwrap.fill(summary.sentence(evaluation), 100))
     console.say("")

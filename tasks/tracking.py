@@ -25,6 +25,7 @@ from pydantic import JsonValue
 from polyspace.config import Config
 from polyspace.console import Advance
 from polyspace.engine.loop import Step
+from polyspace.errors import RecordError
 from tasks import addresses, figures
 from tasks.lineage import Source
 
@@ -37,7 +38,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
@@ -65,6 +66,14 @@ class Tracker:
 
 ALONE = Tracker()
 """Runs that stand on their own."""
+
+
+@dataclass(frozen=True)
+class Other:
+    """What is known of a run that somebody else wrote."""
+
+    tags: Mapping[str, str]
+    is_deleted: bool
 
 
 @dataclass
@@ -110,6 +119,16 @@ class Record:
         """Keep copies of files."""
         for path in paths:
             self.tell(lambda client, run_id, path=path: client.log_artifact(run_id, str(path)))
+
+    def others(self, tag: str, value: str) -> "list[Other] | None":
+        """Find all other runs that have a tag: of any experiment, ended or not, deleted ones too.
+
+        Returns:
+            None where nobody can be asked: tracking is off, or MLflow failed.
+        """
+        found: list[Other] = []
+        self.tell(lambda client, run_id: found.extend(_others(client, run_id, tag, value)))
+        return None if self.client is None else found
 
     def end(self, status: str) -> None:
         """Close the run as FINISHED, FAILED or KILLED."""
@@ -167,6 +186,30 @@ def resume(tracker: Tracker) -> Record:
     except FAILURES as error:
         _warn(error)
         return Record(None, None)
+
+
+def fetch(run_id: str, names: Iterable[str], into: Path) -> Path:
+    """Copy files that a run kept into a folder; give the folder.
+
+    Raises:
+        RecordError: There is no such run, it was deleted, or it kept no such file.
+    """
+    try:
+        client = _connect()
+        if client.get_run(run_id).info.lifecycle_stage == "deleted":
+            raise RecordError(
+                f"MLflow run {run_id} was deleted, and its files may go at any time: restore it "
+                f"(mlflow runs restore --run-id {run_id}), or give the evaluation's folder"
+            )
+        for name in names:
+            client.download_artifacts(run_id, name, str(into))
+    except FAILURES as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RecordError(
+            f"MLflow run {run_id} can't be compared ({reason}): give the id of an evaluation's "
+            f"run, or its folder"
+        ) from error
+    return into
 
 
 def follow(record: Record, work: Generator[Advance, None, R]) -> Generator[Advance, None, R]:
@@ -242,6 +285,22 @@ def _experiment(client: MlflowClient, dataset: str) -> str:
         artifact_location=addresses.artefact_location(name),
         tags={"mlflow.experimentKind": "custom_model_development"},
     )
+
+
+def _others(client: MlflowClient, run_id: str, tag: str, value: str) -> Generator[Other]:
+    """Search page by page; a page is 1,000 runs."""
+    experiments = [e.experiment_id for e in client.search_experiments(ViewType.ALL)]
+    token = None
+    while True:
+        page = client.search_runs(
+            experiments, f"tags.`{tag}` = '{value}'", ViewType.ALL, page_token=token
+        )
+        for run in page:
+            if run.info.run_id != run_id:
+                yield Other(run.data.tags, run.info.lifecycle_stage == "deleted")
+        token = page.token
+        if not token:
+            return
 
 
 def _links(tracker: Tracker) -> dict[str, str]:

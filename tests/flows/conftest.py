@@ -7,8 +7,9 @@ from prefect.testing.utilities import prefect_test_harness
 from polyspace.data import featurize
 from polyspace.engine.loop import Step
 from polyspace.export import bundle
-from polyspace.report import page
+from polyspace.report import evaluation
 from polyspace.train import evaluate, train_converter, train_fusion
+from tests.support.records import PROOF, write_records
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +46,9 @@ def ran(monkeypatch, feature_stores):
     fake(featurize, "extract_features", lambda config: _copy(feature_stores, config.out))
     fake(train_converter, "train_converter", lambda c: _write(c.save_dir / "converters.pt"))
     fake(train_fusion, "train_fusion", lambda c: _write(c.save_dir / "fusion.pt"))
-    fake(evaluate, "evaluate", lambda c: _write(c.out / "evaluation.json", EVALUATION))
+    fake(evaluate, "evaluate", lambda config: write_records(config.out).evaluation)
     fake(bundle, "quantize_export", lambda config: _bundle(config.out))
-    monkeypatch.setattr(page, "write", lambda *paths, out, **more: _write(out))
+    monkeypatch.setattr(evaluation, "write", lambda material, out: _write(out / "report.html"))
     return names
 
 
@@ -65,72 +66,3 @@ def _write(path, content=None):
 def _bundle(folder):
     _write(folder / "proof.json", PROOF)
     return folder
-
-
-def _method(name, kind, top1):
-    estimate = {"value": top1, "low": top1 - 0.1, "high": top1 + 0.1}
-    return {
-        "name": name,
-        "kind": kind,
-        "words": name,
-        "parameters": 10,
-        "top1": estimate,
-        "top5": estimate,
-        "mean_class": top1,
-        "covered_top1": top1,
-        "per_class": [top1, top1],
-        "confusion": [[1, 0], [0, 1]],
-        "ece": 0.1,
-    }
-
-
-EVALUATION = {
-    "schema": 1,
-    "command": "python -m flows.distill",
-    "created": "2026-01-01T00:00:00+00:00",
-    "device": "cpu",
-    "versions": {"torch": "2.13.0"},
-    "seed": 0,
-    "seconds": 1.0,
-    "dataset": {
-        "name": "motion",
-        "split": "test",
-        "class_names": ["left", "right"],
-        "clips": 4,
-        "groups": 4,
-        "shared_groups": 0,
-        "fingerprint": "ab" * 32,
-        "train_fingerprint": "cd" * 32,
-    },
-    "chance": 0.5,
-    "majority": 0.5,
-    "coverage": {"clips": 4, "evaluated": 4, "share": 1.0, "quarantined": {}},
-    "random_weights": [],
-    "student": "student",
-    "teachers": ["teacher"],
-    "methods": [_method("fusion", "method", 0.75), _method("student", "baseline", 0.5)],
-    "comparison": {
-        "method": "fusion",
-        "baseline": "student",
-        "difference": {"value": 0.25, "low": 0.1, "high": 0.4},
-        "mcnemar_p": 0.01,
-    },
-    "translation": {},
-    "gates": {},
-    "interval": "95 %, bootstrap over groups, 2000 resamples",
-}
-
-PROOF = {
-    "dtype": "float16",
-    "float32_bytes": 2000,
-    "bytes": 1010,
-    "ratio": 0.505,
-    "clips": 4,
-    "top1_source": 0.75,
-    "top1_export": 0.75,
-    "difference_points": 0.0,
-    "agreement": 1.0,
-    "max_abs_logit": 0.001,
-    "threshold_points": 0.5,
-    "quantization_info": {},
-}

@@ -8,7 +8,7 @@ from flows.distill import DistillConfig, main
 from polyspace import console
 from polyspace.data.datasets import motion
 from polyspace.export import bundle
-from polyspace.report import records
+from polyspace.report.records.training import read_proof
 from polyspace.train.fusion_training import FusionSettings
 from polyspace.train.train_converter import ConverterSettings
 
@@ -42,7 +42,7 @@ def test_videos_become_a_report_and_a_bundle_and_a_second_run_changes_nothing(
     assert {"fusion", "student", "mean_predictor"} <= {m["name"] for m in report["methods"]}
     assert report["ratios"]["bundle"] < 0.51
     assert "<title>" in (config.out / "report.html").read_text()
-    proof = records.read_proof(config.out / "bundle" / "proof.json")
+    proof = read_proof(config.out / "bundle" / "proof.json")
     assert abs(proof.difference_points) <= proof.threshold_points
     assert not bundle.load(config.out / "bundle").training
     capsys.readouterr()

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -108,6 +109,17 @@ def test_a_skipped_stage_leaves_its_earlier_run_with_the_pipeline(run, stage, cl
     experiment = client.get_experiment_by_name("polyspace/motion")
     found = {r.info.run_name: r for r in client.search_runs([experiment.experiment_id])}
     assert found["distill"].data.tags["reused.train"] == found["train"].info.run_id
+
+
+def test_a_name_with_signs_that_mlflow_refuses_is_tagged_without_them(run, stage, client):
+    named = replace(stage, name="train, seed 0")
+    run(named)
+    with tracking.pipeline("ablate", Settings(), "motion", enabled=True) as tracker:
+        run(named, tracker)
+    experiment = client.get_experiment_by_name("polyspace/motion")
+    found = {r.info.run_name: r for r in client.search_runs([experiment.experiment_id])}
+    tags = found["ablate"].data.tags
+    assert tags["reused.train seed 0"] == found["train, seed 0"].info.run_id
 
 
 def test_without_tracking_the_artefacts_are_the_same(run, stage):

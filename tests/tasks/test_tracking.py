@@ -6,6 +6,7 @@ from mlflow import MlflowClient
 
 from polyspace.config import Config
 from polyspace.engine.loop import Step
+from polyspace.errors import RecordError
 from tasks import tracking
 from tasks.lineage import Source
 from tasks.tracking import ALONE, Tracker
@@ -179,3 +180,26 @@ def test_a_tracker_that_fails_half_way_is_left_alone_after_one_warning(client, c
 
     assert result == "weights.pt"
     assert len(caplog.records) == 1
+
+
+def test_files_that_a_run_kept_are_fetched(client, tmp_path):
+    (tmp_path / "kept.json").write_text("{}")
+    with tracking.run("evaluate", Settings(), "motion", ALONE) as record:
+        record.artefacts([tmp_path / "kept.json"])
+    assert record.run_id
+    (tmp_path / "into").mkdir()
+    folder = tracking.fetch(record.run_id, ["kept.json"], tmp_path / "into")
+    assert (folder / "kept.json").read_text() == "{}"
+
+
+def test_a_deleted_run_and_one_that_kept_nothing_are_refused_in_one_line(client, tmp_path):
+    with tracking.run("evaluate", Settings(), "motion", ALONE) as record:
+        pass
+    assert record.run_id
+    with pytest.raises(RecordError, match=f"{record.run_id} can't be compared"):
+        tracking.fetch(record.run_id, ["evaluation.json"], tmp_path)
+    client.delete_run(record.run_id)
+    with pytest.raises(RecordError, match=f"{record.run_id} was deleted.*mlflow runs restore"):
+        tracking.fetch(record.run_id, ["evaluation.json"], tmp_path)
+    with pytest.raises(RecordError, match="can't be compared"):
+        tracking.fetch("0" * 32, ["evaluation.json"], tmp_path)
