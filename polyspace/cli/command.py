@@ -9,10 +9,11 @@ from typing import Annotated, NoReturn
 from tyro.conf import arg, subcommand
 
 from polyspace import console
-from polyspace.cli import data, doctor, estimate, store
+from polyspace.cli import data, doctor, estimate, report, store
 from polyspace.cli.data import Data
 from polyspace.cli.doctor import Doctor
 from polyspace.cli.estimate import Estimate
+from polyspace.cli.report import Compare, Report
 from polyspace.cli.store import Store
 from polyspace.config import Config
 from polyspace.models.backbones.registry import NAMES
@@ -30,6 +31,8 @@ class Command(Config):
         | Annotated[Estimate, subcommand("estimate")]
         | Annotated[Data, subcommand("data")]
         | Annotated[Store, subcommand("store")]
+        | Annotated[Report, subcommand("report")]
+        | Annotated[Compare, subcommand("compare")]
         | Annotated[Backbones, subcommand("backbones")],
         arg(name=""),
     ]
@@ -50,6 +53,10 @@ def _run(command: Command) -> None:
             data.run(asked)
         case Store() as asked:
             store.run(asked)
+        case Report() as asked:
+            report.write(asked)
+        case Compare() as asked:
+            report.compare(asked)
         case Backbones():
             console.say("\n".join(NAMES))
 
