@@ -54,6 +54,10 @@ class Standing(Config):
 
     name: str
     folder: str
+    student_name: str
+    teachers: tuple[str, ...]
+    fingerprint: str
+    """Of its test store."""
     top1: Estimate
     student: Estimate
     """Of the student alone, in the same run."""
@@ -68,7 +72,7 @@ class Compared(Config):
     """What a comparison came to."""
 
     version: int = 1
-    created: str
+    created: datetime
     dataset: str
     split: str
     clips: int
@@ -76,7 +80,7 @@ class Compared(Config):
     """Clips that not every run has evaluated."""
     groups: int
     fingerprints: tuple[str, ...]
-    """Of the test stores."""
+    """Of the test stores, each once."""
     runs: tuple[Standing, ...]
 
 
@@ -94,7 +98,7 @@ def compare(runs: Sequence[Run]) -> Compared:
     everything = {name for run in runs for name in run.said.ids}
     differences = _differences(runs, ids, groups)
     return Compared(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).replace(microsecond=0),
         dataset=of.name,
         split=of.split,
         clips=len(ids),
@@ -184,6 +188,9 @@ def _standing(
     return Standing(
         name=run.name,
         folder=str(run.folder),
+        student_name=run.evaluation.student,
+        teachers=run.evaluation.teachers,
+        fingerprint=run.evaluation.dataset.fingerprint,
         top1=_estimate(run.hits(own.name, ids), groups),
         student=_estimate(run.hits(compared.baseline, ids), groups),
         ece=own.ece,

@@ -32,7 +32,7 @@ def compose(found: Compared) -> Document:
     basis = f"n = {found.clips} clips in {found.groups} groups{left}; features {stores}"
     return Document(
         title=f"PolySpace: {len(found.runs)} runs on {found.dataset}",
-        over=f"{found.split} split · {found.created} · {basis}",
+        over=f"{found.split} split · {words.moment(found.created)} · {basis}",
         warnings=_warnings(found),
         answer=Answer(
             question="Which of these runs is better?",
@@ -73,15 +73,21 @@ def _said(found: Compared, best: Standing) -> str:
     ]
     first = found.runs[0].name
     parts = [
-        f"{run.name} is {words.points(run.difference.difference.value)} points from {first}"
+        f"{run.name} is {_ahead(run.difference.difference.value)} {first}"
         for run in told
         if run.difference
     ]
     tail = "; ".join(parts) if parts else f"none can be told apart from {first}"
+    count = len(found.runs) - 1
+    corrected = f"corrected for {count} comparisons, " if count > 1 else ""
     return (
         f"{best.name} has the highest top-1, {words.percent(best.top1.value)} "
-        f"{words.interval(best.top1)}. Corrected for {len(found.runs) - 1} comparisons, {tail}."
+        f"{words.interval(best.top1)}; {corrected}{tail}."
     )
+
+
+def _ahead(difference: float) -> str:
+    return f"{abs(difference) * 100:.1f} points {'ahead of' if difference > 0 else 'behind'}"
 
 
 def _warnings(found: Compared) -> list[str]:
@@ -104,12 +110,11 @@ def _runs(found: Compared, basis: str) -> Section:
             words.percent(run.student.value),
             *_told(run.difference),
             words.decimal(run.ece),
-            str(run.seeds),
-            f"{run.parameters:,}",
         )
         for run in found.runs
     ]
-    seeds = f"{min(r.seeds for r in found.runs)} to {max(r.seeds for r in found.runs)} seeds a run"
+    counts = sorted({run.seeds for run in found.runs})
+    seeds = f"{' or '.join(map(str, counts))} seeds a run"
     caption = (
         f"Top-1 of each run's fusion (blue) and of its student alone (grey), with 95 % intervals "
         f"by a bootstrap over groups and seeds, {RESAMPLES} resamples. {basis}; {seeds}."
@@ -119,7 +124,7 @@ def _runs(found: Compared, basis: str) -> Section:
         "Runs",
         [
             Picture("compare", runs.draw(found.runs), caption, "Accuracies with intervals"),
-            Table((*head, "p, corrected", "ECE", "seeds", "parameters"), rows),
+            Table((*head, "p, corrected", "ECE"), rows),
             Paragraph(
                 "Differences are paired clip by clip, each run as the mean over its seeds; p is "
                 "two-sided and corrected by Holm's procedure.",
@@ -140,5 +145,16 @@ def _told(compared: Comparison | None) -> tuple[str, str, str]:
 
 
 def _provenance(found: Compared) -> Section:
-    rows = [(run.name, Code(run.folder)) for run in found.runs]
-    return Section("provenance", "Provenance", [Table(("run", "where"), rows, text=2)])
+    rows = [
+        (
+            run.name,
+            run.student_name,
+            ", ".join(run.teachers),
+            Code(run.fingerprint[:12]),
+            str(run.seeds),
+            f"{run.parameters:,}",
+        )
+        for run in found.runs
+    ]
+    head = ("run", "student", "teachers", "features", "seeds", "parameters")
+    return Section("provenance", "Provenance", [Table(head, rows, text=4)])
