@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import task
-from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
 
-from polyspace.report import evaluation, outcome, summary, words
-from polyspace.report.records.evaluation import read_evaluation
+from polyspace.report import evaluation, outcome
 from tasks import caching, features, tracking
 from tasks.tracking import ALONE, Tracker
 
@@ -57,7 +54,6 @@ def write(results: Results, out: Path, tracker: Tracker = ALONE) -> Path:
     record = tracking.resume(tracker)
     record.artefacts([html, report])
     record.metrics(_headline(report))
-    _show(results.evaluation)
     return report
 
 
@@ -73,21 +69,3 @@ def _seconds(results: Results) -> dict[str, float]:
     """Say what each stage took when it last ran, as its receipt has it."""
     receipts = {name: caching.read(folder) for name, folder in results.folders.items()}
     return {name: receipt.seconds for name, receipt in receipts.items() if receipt}
-
-
-def _show(record: Path) -> None:
-    """Show the table with the Prefect run, if this is part of one."""
-    if not flow_run.id:
-        return
-    read = read_evaluation(record)
-    rows = [
-        {
-            "method": words.method(method.name),
-            "kind": method.kind,
-            "top-1": words.percent(method.top1.value),
-            "interval": words.interval(method.top1),
-            "parameters": method.parameters,
-        }
-        for method in sorted(read.methods, key=lambda row: -row.top1.value)
-    ]
-    create_table_artifact(table=rows, key="results", description=summary.sentence(read))
