@@ -40,7 +40,9 @@ class ServeConfig(Config):
 
 def main(config: ServeConfig) -> None:
     """Start both servers, say where they are, and stop both when interrupted."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT, too: a shell script starts what it leaves in the background with that one ignored.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.default_int_handler)
     prefect = _server("prefect", _prefect(config.prefect_port), config.prefect_port, "/api/health")
     mlflow = _server("mlflow", _mlflow(config.mlflow_port), config.mlflow_port, "/health")
     with suppress(KeyboardInterrupt), prefect as first, mlflow as second:
