@@ -13,9 +13,9 @@ from typing import Any
 from polyspace import files
 from polyspace.errors import SweepError
 from polyspace.report import ablation as report
-from polyspace.report.ablation_record import Ablation
 from polyspace.report.figures import ablation as figure
 from polyspace.report.figures import canvas
+from polyspace.report.records.ablation import Ablation
 from polyspace.store.reader import FeatureStore, find_store
 from polyspace.train import search
 from polyspace.train.ablation import GROUPS, AblationConfig, Variation

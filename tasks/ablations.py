@@ -15,7 +15,7 @@ from polyspace import console, files
 from polyspace.config import Config
 from polyspace.errors import ConfigError, LeaseError, StoppedError
 from polyspace.report import ablation as report
-from polyspace.report.ablation_record import Ablation
+from polyspace.report.records.ablation import Ablation
 from polyspace.store import storage
 from polyspace.store.lease import Leases
 from polyspace.store.reader import FeatureStore, find_store

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 
 from polyspace.report import words
-from polyspace.report.ablation_record import SURE, Ablation, Difference, Estimate, Row
+from polyspace.report.records.ablation import SURE, Ablation, Difference, Estimate, Row
 
 FEW = 20
 """Groups below which a bootstrap over them is said to be narrow. Source: Cameron, Gelbach & Miller
@@ -156,10 +156,10 @@ def table(found: Ablation) -> Table:
 def _grouped(found: Ablation) -> list[dict[str, str]]:
     """Give the table, a group's name with its first row alone."""
     texts = list(rows(found))
-    before = ["", *(row["group"] for row in texts)]
+    before = ["", *(row["group"] for row in texts[:-1])]
     return [
         {**row, "group": "" if row["group"] == last else row["group"]}
-        for row, last in zip(texts, before, strict=False)
+        for row, last in zip(texts, before, strict=True)
     ]
 
 

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from polyspace.report import findings, looks, output, words
+from polyspace.report import findings, output, words
 from polyspace.report.blocks import Answer, Document, Section
 from polyspace.report.figures.clips import Frames
-from polyspace.report.looks import Looks
+from polyspace.report.records import looks
 from polyspace.report.records.arrays import Vectors, read_frames, read_projections, read_vectors
 from polyspace.report.records.evaluation import Evaluation, read_evaluation
+from polyspace.report.records.looks import Looks
 from polyspace.report.records.methods import Method
 from polyspace.report.records.training import Curves, Proof, read_curves, read_proof
 from polyspace.report.sections import (
@@ -173,6 +174,8 @@ def _row(method: Method) -> dict[str, str | int | float]:
         "covered_top1": method.covered_top1,
         "mean_class": method.mean_class,
         "ece": method.ece,
+        "log_loss": method.log_loss,
+        "brier": method.brier,
         "parameters": method.parameters,
     }
 

@@ -9,7 +9,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from flows.ablate import AblateCommand, main
 from polyspace import console
 from polyspace.errors import ConfigError, SweepError
-from polyspace.report.ablation_record import Ablation
+from polyspace.report.records.ablation import Ablation
 from tests.support.ablations import ablation_of
 from tests.support.stores import make_store
 

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from polyspace.report.ablation_record import Ablation
+from polyspace.report.records.ablation import Ablation
 from polyspace.train.ablation import AblationConfig
 from polyspace.train.fusion_training import FusionSettings
 from polyspace.train.train_converter import ConverterSettings

@@ -16,7 +16,7 @@ import torch
 from flows.ablate import AblateCommand
 from polyspace import console
 from polyspace.errors import ConfigError, LeaseError, StoppedError, StoreError, SweepError
-from polyspace.report.ablation_record import Ablation
+from polyspace.report.records.ablation import Ablation
 from polyspace.store.reader import FeatureStore
 from polyspace.train import ablation
 from polyspace.train.fusion_training import FusionSettings

@@ -6,7 +6,7 @@ import pytest
 
 from polyspace.config import Config
 from polyspace.engine.loop import Step
-from polyspace.report import looks as report
+from polyspace.report.records import looks as report
 from tasks import looks, stages, tracking
 from tasks.lineage import Source
 from tasks.looks import Look

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from polyspace.report import words
-from polyspace.report.ablation_record import Ablation, Estimate, Row
 from polyspace.report.figures import canvas
+from polyspace.report.records.ablation import Ablation, Estimate, Row
 
 HEIGHT = 0.27
 """Inches of a row."""

@@ -42,6 +42,10 @@ class Method(Record):
     confusion: tuple[tuple[int, ...], ...]
     """Clips by true class (rows) and predicted class (columns)."""
     ece: float
+    log_loss: float
+    """Mean of -log p of the true class, in nats."""
+    brier: float
+    """Over all classes: 0 is certain and right, 2 certain and wrong."""
     reliability: tuple[Bin, ...]
     label_order: LabelOrder
 

@@ -51,8 +51,16 @@ def calibration(evaluation: Evaluation) -> Section:
     return Section(
         "calibration",
         "Calibration",
-        [Picture("reliability", drawn, caption, "Reliability curves")],
+        [
+            Picture("reliability", drawn, caption, "Reliability curves"),
+            Table(("method", "ECE", "log loss", "Brier score"), [_sure(own), _sure(other)]),
+        ],
     )
+
+
+def _sure(method: Method) -> tuple[str, ...]:
+    figures = (method.ece, method.log_loss, method.brier)
+    return words.method(method.name), *map(words.decimal, figures)
 
 
 def shown(evaluation: Evaluation) -> str:

@@ -12,8 +12,8 @@ from polyspace.report.blocks import (
     Section,
     Table,
 )
-from polyspace.report.looks import Looks
 from polyspace.report.records.evaluation import Evaluation
+from polyspace.report.records.looks import Looks
 
 LISTED = 12
 """Quarantined clips up to which their list is unfolded."""

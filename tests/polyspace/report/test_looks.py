@@ -4,7 +4,7 @@ import json
 import pytest
 
 from polyspace.errors import RecordError
-from polyspace.report import looks
+from polyspace.report.records import looks
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import re
 
 from polyspace.report import page
-from polyspace.report.looks import Looks
 from polyspace.report.records.arrays import read_projections, read_vectors
+from polyspace.report.records.looks import Looks
 from polyspace.report.records.training import read_proof
 from polyspace.report.sections import (
     classes,
