@@ -151,6 +151,8 @@ def _method(row: Scored, subject: Subject, drawn: Resampling) -> dict[str, Any]:
         "per_class": [None if np.isnan(share) else float(share) for share in per_class],
         "confusion": tables[0].tolist(),
         "ece": fmean(calibration.expected_error(*_sure(one, labels)) for one in row.logits),
+        "log_loss": fmean(calibration.negative_log_likelihood(one, labels) for one in row.logits),
+        "brier": fmean(calibration.brier(one, labels) for one in row.logits),
         "reliability": [
             asdict(part) for part in calibration.reliability(*_sure(row.logits[0], labels))
         ],

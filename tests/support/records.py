@@ -302,6 +302,8 @@ def _method(
         ],
         "confusion": counts.tolist(),
         "ece": 0.08,
+        "log_loss": 1.1,
+        "brier": 0.4,
         "reliability": _bins(),
         "label_order": {"accuracy": top1, "held_out": top1, "alarm": False},
     }

@@ -2,6 +2,8 @@ import json
 
 import numpy as np
 import pytest
+from scipy.special import softmax
+from sklearn.metrics import log_loss
 
 from polyspace import console
 from polyspace.engine import checkpoint
@@ -102,6 +104,9 @@ def test_the_scores_are_those_of_the_predictions_beside_them(record, written):
             said = logits.argmax(1)
             assert method.top1.value == pytest.approx((said == labels).mean())
             assert sum(map(sum, method.confusion)) == len(labels)
+            assert method.log_loss == pytest.approx(
+                log_loss(labels, softmax(logits.astype(float), axis=1), labels=[0, 1, 2])
+            )
             assert method.confusion[0][0] == ((said == 0) & (labels == 0)).sum()
         assert file["ids"].tolist() == [f"test-{row:03d}" for row in range(36)]
         assert set(file["groups"]) == {f"test-g{number:02d}" for number in range(9)}
