@@ -76,11 +76,6 @@ class Viewing:
         """Give the number of views of each clip."""
         return self.drawn or self.segments * self.crops
 
-    @property
-    def wants_squares(self) -> bool:
-        """Say whether views differ in their place along the longer side."""
-        return self.crops > 1 or self.drawn > 0
-
     def views(self, name: str, last_seconds: float) -> tuple[View, ...]:
         """Give the views of one clip.
 

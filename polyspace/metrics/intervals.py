@@ -161,25 +161,6 @@ def bootstrap(
     return drawn.estimate(values)
 
 
-def paired(
-    first: Float64[ndarray, "*seed clip"],
-    second: Float64[ndarray, "*seed clip"],
-    groups: tuple[str, ...],
-    *,
-    resamples: int,
-    random: np.random.Generator,
-) -> Difference:
-    """Estimate how far one method is ahead of another; see `Resampling.difference`.
-
-    Raises:
-        DatasetError: All clips belong to one group.
-        MetricError: Values that are no numbers, or of other clips or seeds.
-    """
-    seeds = len(np.atleast_2d(first))
-    drawn = Resampling.draw(groups, seeds=seeds, resamples=resamples, random=random)
-    return drawn.difference(first, second)
-
-
 def mcnemar(first: Bool[ndarray, " clip"], second: Bool[ndarray, " clip"]) -> float:
     """Give the exact two-sided p-value that two methods are right equally often.
 

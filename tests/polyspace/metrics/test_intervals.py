@@ -6,7 +6,7 @@ from scipy import stats
 
 from polyspace.errors import DatasetError, MetricError
 from polyspace.metrics import intervals
-from polyspace.metrics.intervals import Resampling, bootstrap, holm, mcnemar, paired
+from polyspace.metrics.intervals import Resampling, bootstrap, holm, mcnemar
 
 
 def estimate(values, groups, *, resamples=500, seed=0):
@@ -19,13 +19,10 @@ def estimate(values, groups, *, resamples=500, seed=0):
 
 
 def difference(first, second, groups, *, resamples=500, seed=0):
-    return paired(
-        np.asarray(first, np.float64),
-        np.asarray(second, np.float64),
-        tuple(groups),
-        resamples=resamples,
-        random=np.random.default_rng(seed),
-    )
+    first, second = (np.asarray(values, np.float64) for values in (first, second))
+    random, seeds = np.random.default_rng(seed), len(np.atleast_2d(first))
+    drawn = Resampling.draw(tuple(groups), seeds=seeds, resamples=resamples, random=random)
+    return drawn.difference(first, second)
 
 
 def test_the_value_is_the_mean_over_clips_whatever_the_sizes_of_groups():
