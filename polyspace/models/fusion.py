@@ -119,7 +119,7 @@ class Fusion(nn.Module):
 
     def _present(self, student: Tensor, is_missing: bool) -> Float[Tensor, " clip"]:
         """Say which clips have a teacher; training drops it from some, each by chance."""
-        there = torch.full((len(student),), 0.0 if is_missing else 1.0, device=student.device)
+        there = student.new_full((student.shape[0],), 0.0 if is_missing else 1.0)
         if self.training and self.spec.teacher_dropout:
             there *= torch.rand_like(there) >= self.spec.teacher_dropout
         return there
@@ -128,7 +128,7 @@ class Fusion(nn.Module):
         """Give tokens that stand in for missing teachers; no join lets them in."""
         shapes = {name: self.spec.teachers[name] for name in without}
         return {
-            name: student.new_zeros(len(student), shape.time, shape.space, shape.dim)
+            name: student.new_zeros(student.shape[0], shape.time, shape.space, shape.dim)
             for name, shape in shapes.items()
         }
 

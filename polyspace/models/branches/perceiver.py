@@ -35,7 +35,7 @@ class Perceiver(nn.Module):
         self, student: Float[Tensor, "clip time space dim"]
     ) -> Float[Tensor, "clip time_out space_out dim_out"]:
         """Give what to add to the linear map's tokens."""
-        latents = self.latents.expand(len(student), -1, -1)
+        latents = self.latents.expand(student.shape[0], -1, -1)
         latents = self.read(latents, self.tokens(student))
         latents = self.think(latents, latents)
         time, space = self.grid

@@ -34,5 +34,5 @@ class TemporalTransformer(nn.Module):
         lines = tokens.unflatten(1, (time, space)).transpose(1, 2).flatten(0, 1)
         for block in self.blocks:
             lines = block(lines, lines)
-        grid = lines.unflatten(0, (len(student), space)).transpose(1, 2)
+        grid = lines.unflatten(0, (student.shape[0], space)).transpose(1, 2)
         return self.answer(resample(grid, time=self.target.time, space=space).flatten(1, 2))

@@ -37,4 +37,4 @@ class TokenLearner(nn.Module):
         tokens = self.tokens(student)
         weights = self.select(tokens).softmax(dim=1)
         learned = weights.mT @ tokens
-        return self.answer(self.tell(self.queries.expand(len(student), -1, -1), learned))
+        return self.answer(self.tell(self.queries.expand(student.shape[0], -1, -1), learned))

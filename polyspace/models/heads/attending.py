@@ -72,5 +72,5 @@ class AttentiveHead(nn.Module):
         flat = self.deeper(tokens.flatten(1, 2))
         for block in self.blocks:
             flat = cast(Block, block)(flat, flat)
-        found = self.read(self.query.expand(len(flat), -1, -1), flat)
+        found = self.read(self.query.expand(flat.shape[0], -1, -1), flat)
         return self.linear(self.drop(self.norm(found.squeeze(1))))
