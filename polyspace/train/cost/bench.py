@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from polyspace.data import reload
 from polyspace.data.clips import DecodedClip
 from polyspace.data.encode import Setup
+from polyspace.data.reload import Encoder, Source
 from polyspace.data.views import Viewing
 from polyspace.errors import PolySpaceError, VideoError
 from polyspace.precision import resolve
 from polyspace.train import videos
-from polyspace.train.cost import encoders
-from polyspace.train.cost.encoders import Encoder, Source
 from polyspace.train.cost.rows import DECODE
 from polyspace.train.cost.timing import Effort, Reel
 from polyspace.train.sources import StoredClips
@@ -58,8 +58,8 @@ def equip(
     sources, loaded, absent = dict[str, Source](), dict[str, Encoder](), dict[str, str]()
     for name in names:
         try:
-            found = encoders.source(clips.store.backbones[name], weights)
-            loaded[name] = encoders.load(found, setup)
+            found = reload.source(name, clips.store.backbones[name].provenance, weights)
+            loaded[name] = reload.load(found, setup)
             sources[name] = found
         except (PolySpaceError, ImportError) as error:
             absent[name] = str(error)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from polyspace.data.clips import DecodedClip
 from polyspace.data.encode import Inputs, encode, feed
+from polyspace.data.reload import Encoder
 from polyspace.models.backbones.protocol import Backbone
-from polyspace.train.cost.encoders import Encoder
 from polyspace.train.cost.rows import CLASSIFY, ENCODE, PREPROCESS
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import torch
 
-from polyspace.data import workers
+from polyspace.data import reload, workers
 from polyspace.data.clips import DecodedClip
 from polyspace.data.encode import Setup
-from polyspace.train.cost import encoders, routes
-from polyspace.train.cost.encoders import Source
+from polyspace.data.reload import Source
+from polyspace.train.cost import routes
 from polyspace.train.cost.line import Line
 from polyspace.train.cost.routes import Route
 from polyspace.train.cost.timing import FAILURES, in_words
@@ -95,7 +95,7 @@ def words(device: torch.device) -> str:
 
 
 def _line(job: Job) -> Line:
-    loaded = {name: encoders.load(found, job.setup) for name, found in job.sources.items()}
+    loaded = {name: reload.load(found, job.setup) for name, found in job.sources.items()}
     classifier = routes.build(job.route).to(job.setup.device)
     return Line(loaded, classifier, job.views, job.setup.device)
 

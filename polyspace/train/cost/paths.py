@@ -4,8 +4,9 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
+from polyspace.data import reload
 from polyspace.models.fusion import Distilled
-from polyspace.train.cost import encoders, flops, routes, timing
+from polyspace.train.cost import flops, routes, timing
 from polyspace.train.cost.bench import Bench
 from polyspace.train.cost.line import Line
 from polyspace.train.cost.routes import Route
@@ -103,7 +104,7 @@ def _speed(line: Line, times: Times, table: Bench, effort: Effort) -> float | No
 
 
 def _parameters(line: Line) -> int:
-    inside = sum(encoders.parameters(encoder.backbone) for encoder in line.encoders.values())
+    inside = sum(reload.parameters(encoder.backbone) for encoder in line.encoders.values())
     return inside + sum(weight.numel() for weight in line.classifier.parameters())
 
 

@@ -4,9 +4,10 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
+from polyspace.data import reload
 from polyspace.models.fusion import Fusion
 from polyspace.report.records.inference import Cost
-from polyspace.train.cost import bench, encoders, memory, paths
+from polyspace.train.cost import bench, memory, paths
 from polyspace.train.cost.line import Line
 from polyspace.train.cost.measure import measure
 from polyspace.train.cost.memory import Peak
@@ -101,7 +102,7 @@ def test_weights_and_work_are_those_of_all_that_runs(filmed, whole):
         return own(Fusion(model.fusion.spec.model_copy(update=shape)))
 
     table = bench.equip(clips, TEACHERS, {}, None, QUICK)
-    seen = encoders.parameters(table.encoders["transnetv2"].backbone)
+    seen = reload.parameters(table.encoders["transnetv2"].backbone)
     assert by_name["student"].parameters == head("motion_vectors")
     assert by_name["fusion"].parameters == own(model)
     assert by_name["teacher:transnetv2"].parameters == seen + head("transnetv2")

@@ -12,7 +12,6 @@ from polyspace.models.backbones import registry
 from polyspace.models.backbones.protocol import Backbone
 from polyspace.models.backbones.weights import RANDOM_TINY, only_here
 from polyspace.precision import resolve
-from polyspace.store.layout import ArraySpec
 
 FOLDER = "folder "
 """What the record of weights out of a folder begins with."""
@@ -44,17 +43,17 @@ class Encoder:
     setup: Setup
 
 
-def source(spec: ArraySpec, given: Mapping[str, str]) -> Source:
+def source(name: str, record: Mapping[str, Any], given: Mapping[str, str]) -> Source:
     """Say how a backbone's features were made.
 
     Args:
-        spec: What the store holds of it.
+        name: The backbone.
+        record: What the store says of where its features come from (`array_spec`).
         given: Folders of weights by backbone, which go before the ones that the store names.
 
     Raises:
-        StoreError: The store doesn't say it.
+        StoreError: The record doesn't say it.
     """
-    record, name = spec.provenance, spec.backbone
     try:
         weights = record["weights"]
         return Source(
