@@ -12,7 +12,7 @@ from polyspace import console
 from polyspace.config import Config
 from polyspace.data import featurize
 from polyspace.data.featurize import FeaturizeConfig
-from polyspace.export.bundle import ExportConfig
+from polyspace.export.bundle import EVERYWHERE, ExportConfig, ExportSettings
 from polyspace.train.evaluate import EvaluateConfig
 from polyspace.train.fusion_training import FusionSettings
 from polyspace.train.train_converter import ConverterConfig, ConverterSettings
@@ -61,6 +61,8 @@ class DistillConfig(Config):
     """How converters are trained."""
     fusion: FusionSettings = FusionSettings(epochs=30, early_stop=8)
     """How the fusion head is trained."""
+    export: ExportSettings = ExportSettings(formats=EVERYWHERE, refused="report")
+    """In which forms the models leave."""
     seeds: Annotated[int, Field(ge=1)] = 3
     """Seeds that the fusion and everything beside it are trained with, to be compared."""
     seed: int = 0
@@ -131,11 +133,12 @@ class DistillConfig(Config):
     def packing(self, stores: Path, translator: Path, head: Path) -> ExportConfig:
         """Say how the models are exported."""
         return ExportConfig(
+            **dict(self.export),
             converters=translator,
             fusion=head,
             features=stores,
             dataset=self.dataset,
-            out=self.out / "bundle",
+            out=self.out / "bundles",
         )
 
 
@@ -152,8 +155,8 @@ def distill(config: DistillConfig) -> Path:
         translator = converters.train(config.translation(stores), tracker)
         head = fusion.train(config.combination(stores, translator, classes), tracker)
         table = evaluation.score(config.assessment(stores, translator, head), tracker)
-        bundle = bundles.export(config.packing(stores, translator, head), tracker)
-        results = Results(stores, translator, head, table, bundle)
+        exported = bundles.export_all(config.packing(stores, translator, head), tracker)
+        results = Results(stores, translator, head, table, exported)
         return reports.write(results, config.out, tracker)
 
 

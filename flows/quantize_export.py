@@ -1,4 +1,4 @@
-"""Checkpoints to a bundle with proof: ``python -m flows.quantize_export --help``."""
+"""Checkpoints to bundles with proof: ``python -m flows.quantize_export --help``."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ from polyspace.export.bundle import ExportConfig
 from tasks import bundles
 
 
-@flow(name="quantize_export", flow_run_name="quantize_export {config.dtype}")
+@flow(name="quantize_export", flow_run_name="quantize_export {config.formats}")
 def quantize_export(config: ExportConfig) -> Path:
-    """Export in a smaller type and prove that it agrees; return the bundle's folder.
+    """Export in smaller forms and prove that they agree; return the folder of the bundles.
 
     Args:
-        config: Which checkpoints, which type, and how far it may differ.
+        config: Which checkpoints, which formats, and how far they may differ.
     """
-    return bundles.export(config)
+    return bundles.export_all(config)
 
 
 def main(config: ExportConfig) -> None:

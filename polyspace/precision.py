@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float, Float32, Int8
-from torch import Tensor
+from torch import Tensor, nn
 
 from polyspace.errors import PrecisionError, StorageRangeError
 from polyspace.ranks import launched
@@ -127,6 +127,54 @@ def resolve(compute: PrecisionName, device: torch.device, *, tf32: bool = False)
     return Precision(compute=compute, reason=reasons[compute] + rounded, tf32=tf32)
 
 
+def best_compute(stored: Literal[StorageType, "int8"], device: torch.device) -> Precision:
+    """Decide what a device computes in, given what weights are stored in.
+
+    Args:
+        stored: Type of the stored weights.
+        device: Where they will be used.
+    """
+    if device.type == "cuda":
+        return resolve(
+            "fp16" if stored == "float16" else _bfloat16_where_native(stored, device), device
+        )
+    compute = _bfloat16_where_native(stored, device)
+    reasons: dict[Literal[StorageType, "int8"], str] = {
+        "float16": "float32 on cpu: the weights are stored as float16, but processors are several "
+        "times slower in it",
+        "int8": "float32 on cpu: the weights are stored as int8 and widened when they are read",
+        "float32": "float32 on cpu: as the weights are stored",
+        "bfloat16": "float32 on cpu: the weights are stored as bfloat16, but this processor has no "
+        "instructions for it",
+    }
+    native = (
+        "bfloat16 on cpu: as the weights are stored, and this processor has instructions for it"
+    )
+    return Precision(compute=compute, reason=native if compute == "bf16" else reasons[stored])
+
+
+def has_native_bfloat16(device: torch.device) -> bool:
+    """Say whether a device multiplies bfloat16 itself, rather than widening it first."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # torch 2.13 says what the processor can; older ones are taken to know nothing.
+    ask = getattr(torch.cpu, "get_capabilities", dict[str, bool])
+    return any(ask().get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def keep_in_compute_type(model: nn.Module, precision: Precision) -> None:
+    """Hold the weights of a network's linear layers in the type that they are multiplied in.
+
+    Autocast would narrow them in every call, which takes longer than small products themselves.
+    What autocast leaves in float32, norms and statistics, stays so. For inference: such a network
+    can't be trained.
+    """
+    if precision.compute != "fp32":
+        for layer in model.modules():
+            if isinstance(layer, nn.Linear):
+                layer.to(COMPUTE_TYPES[precision.compute])
+
+
 def choose(*, use_amp: bool, use_bf16: bool) -> PrecisionName:
     """Turn the two flags of the command line into one name.
 
@@ -227,3 +275,9 @@ def to_storage(values: Float[Tensor, "*shape"], dtype: StorageType) -> Float[Ten
         f"({torch.finfo(STORAGE_TYPES[dtype]).max:g}; found {lost.largest:g}): "
         f"store them as float32, or mend the model that made them"
     )
+
+
+def _bfloat16_where_native(
+    stored: Literal[StorageType, "int8"], device: torch.device
+) -> Literal["bf16", "fp32"]:
+    return "bf16" if stored == "bfloat16" and has_native_bfloat16(device) else "fp32"

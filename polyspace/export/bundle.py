@@ -1,161 +1,177 @@
-"""Bundles: a model's weights in a smaller type, all that is needed to run them, and the proof.
+"""Bundles: a trained model in a smaller form, all that is needed to run it, and the proof.
 
-A bundle is a folder that holds ``model.safetensors``, ``config.json`` (architecture, classes,
-``quantization_info``, provenance, the weights' sha256) and ``proof.json`` (how it compared with
-its source). It appears whole, and only if the proof holds.
+What lies in one stands in `polyspace.export.contents`. It appears whole, and only if the proof
+holds; otherwise nothing is left, and what was there before stays.
 """
 
 import json
 import shutil
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from polyspace import console
 from polyspace.config import Config
-from polyspace.engine import checkpoint
-from polyspace.errors import CheckpointError
-from polyspace.export import proof
-from polyspace.export.cast import cast, describe
-from polyspace.files import sha256_file, write_atomically
-from polyspace.models.fusion import Distilled
-from polyspace.models.restore import restore
-from polyspace.precision import StorageType, to_compute
+from polyspace.errors import ExportError
+from polyspace.export import contents, proof, source
+from polyspace.export.contents import CONFIG, PROOF
+from polyspace.export.formats import kinds
+from polyspace.export.formats.kinds import Entry, FormatName
+from polyspace.export.source import CPU, Source
+from polyspace.export.stored import quantization_info
 from polyspace.progress import Progress
-from polyspace.store.reader import FeatureStore, find_store
+from polyspace.train.sources import StoredClips
 
-FORMAT = 1
+EVERYWHERE: tuple[FormatName, ...] = (
+    "fp32",
+    "fp16",
+    "bf16",
+    "mixed",
+    "int8",
+    "onnx",
+    "onnx_int8",
+    "onnx_int8_static",
+    "pt2",
+)
+"""Formats that need neither a compiler nor a package that only they need."""
 
 
-class ExportConfig(Config):
-    """What to export, and how far it may differ from its source."""
+class ExportSettings(Config):
+    """In which forms a model leaves, and how far they may differ from it."""
+
+    formats: Annotated[tuple[FormatName, ...], Field(min_length=1)] = ("fp16",)
+    """One or several; each goes into a folder of its name."""
+    entry: Entry = "tokens"
+    """What the exported model takes: the student's tokens, or the pictures that it is fed."""
+    keep_float32: tuple[str, ...] = ()
+    """Modules, by the start of their names, whose weights stay float32."""
+    calibration_clips: Annotated[int, Field(ge=1)] = 256
+    """Training clips at most that onnx_int8_static measures activations on."""
+    threshold_points: Annotated[float, Field(ge=0)] = 0.5
+    """Largest difference in top-1 accuracy, in points, that is still published."""
+    refused: Literal["fail", "report"] = "fail"
+    """Where a format fails its proof: end with an error once the others are done, or say so."""
+
+
+class ExportConfig(ExportSettings):
+    """Export trained models, and publish what still agrees with them."""
 
     converters: Path
     """Checkpoint written by train_converter."""
     fusion: Path
     """Checkpoint written by train_fusion."""
     features: Path
-    """Feature store of held-out clips that the proof is made on, or the folder that holds it."""
+    """Folder of the feature stores: the split that the proof is made on, and train."""
     dataset: str | None = None
     """Data set; needed only where the folder holds the stores of several."""
     split: str = "test"
     """Split of the held-out clips."""
-    out: Path = Path("bundle")
-    """Folder of the bundle: model.safetensors, config.json, proof.json."""
-    dtype: StorageType = "float16"
-    """Type that the weights are stored in."""
-    threshold_points: Annotated[float, Field(ge=0)] = 0.5
-    """Largest difference in top-1 accuracy, in points, that is still published."""
+    evaluation: Path | None = None
+    """Folder that polyspace.train.evaluate wrote, for the model card."""
+    out: Path = Path("bundles")
+    """Folder of the bundles, one folder a format."""
+
+    def folder(self, name: FormatName) -> Path:
+        """Say where a format goes."""
+        return self.out / name
 
 
-def run(config: ExportConfig) -> Generator[Progress, None, Path]:
-    """Export, reload in a fresh process, compare with the source, and only then publish.
+def run(config: ExportConfig, name: FormatName) -> Generator[Progress, None, Path]:
+    """Export in one format, reload in a fresh process, compare, and only then publish.
 
     Raises:
         CheckpointError: Converters or fusion are missing, or something else.
         ExportError: A weight doesn't fit the type, or the export disagrees with its source;
             nothing is published.
     """
-    yield Progress(0, 3, "casting")
-    converters = checkpoint.load(config.converters, "converters")
-    fusion = checkpoint.load(config.fusion, "fusion")
-    source = Distilled.from_records(converters, fusion)
-    store = FeatureStore.open(find_store(config.features, config.dataset, config.split))
-    partial = config.out.with_name(f"{config.out.name}.partial")
+    yield Progress(0, 3, f"{name}: writing")
+    out = config.folder(name)
+    contents.recover(out)
+    contents.refuse_other(out)
+    partial = out.with_name(f"{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    _write(partial, source, {"converters": converters, "fusion": fusion}, config.dtype)
-    yield Progress(1, 3, "comparing with a fresh process")
-    evidence = proof.prove(partial, source, store, threshold_points=config.threshold_points)
-    float32_bytes = len(save(cast(source, "float32")))
-    size = (partial / "model.safetensors").stat().st_size
-    sizes = {"float32_bytes": float32_bytes, "bytes": size, "ratio": size / float32_bytes}
-    info = read_config(partial)["quantization_info"]
-    _write_json(
-        partial / "proof.json",
-        {"dtype": config.dtype, **sizes, **asdict(evidence), "quantization_info": info},
-    )
-    yield Progress(2, 3, "publishing")
-    _publish(partial, config.out)
-    yield Progress(3, 3, "the same answers")
-    return config.out
-
-
-def load(folder: Path) -> Distilled:
-    """Load a bundle for inference: weights as float32, whatever type they are stored in.
-
-    Raises:
-        CheckpointError: The folder is no bundle, or its weights are not the ones that were written.
-    """
-    config, weights = read_config(folder), folder / "model.safetensors"
-    if not weights.is_file() or sha256_file(weights) != config["sha256"]:
-        raise CheckpointError(
-            f"{weights} is missing, or not the file that was exported: export the bundle again"
-        )
-    model = Distilled.from_specs(config["model"])
-    cpu = torch.device("cpu")
-    state = {name: to_compute(values, cpu) for name, values in load_file(weights).items()}
-    return restore(model, state).eval()
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """Read a bundle's config.json.
-
-    Raises:
-        CheckpointError: There is none.
-    """
-    path = folder / "config.json"
-    if not path.is_file():
-        raise CheckpointError(f"{folder} is not a bundle: it has no config.json")
-    return json.loads(path.read_text())
+    try:
+        yield from _make(config, name, partial)
+        contents.seal(partial)
+        yield Progress(2, 3, f"{name}: publishing")
+        contents.publish(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    yield Progress(3, 3, f"{name}: the same answers")
+    return out
 
 
 def main(config: ExportConfig) -> None:
-    """Export, and say how small and how true it came out."""
-    folder = console.show(run(config), "export")
-    found = json.loads((folder / "proof.json").read_text())
-    console.say(
+    """Export in every format, and say how small and how true each came out."""
+    refused: list[str] = []
+    for name in config.formats:
+        try:
+            console.say(in_words(console.show(run(config, name), name)))
+        except ExportError as error:
+            refused.append(f"{name}: {error}")
+    if refused and config.refused == "fail":
+        raise ExportError("; ".join(refused))
+    for line in refused:
+        console.say(f"refused: {line}")
+
+
+def in_words(folder: Path) -> str:
+    """Say how small and how true a bundle came out."""
+    found = json.loads((folder / PROOF).read_text())
+    return (
         f"{folder}: {found['bytes']:,} bytes, {found['ratio']:.3f} of float32; top-1 "
         f"{found['top1_source']:.1%} before, {found['top1_export']:.1%} after on {found['clips']} "
         f"held-out clips; {found['agreement']:.1%} of the answers are the same"
     )
 
 
-def _write(
-    folder: Path, source: Distilled, trained: Mapping[str, Mapping[str, Any]], dtype: StorageType
-) -> None:
-    """Write weights and configuration, weights first: the configuration holds their digest."""
-    state = cast(source, dtype)
-    weights = folder / "model.safetensors"
-    write_atomically(weights, lambda file: file.write(save(state, {"format": "pt"})))
-    config = {
-        "format": FORMAT,
-        "model": source.specs(),
-        "class_names": list(source.fusion.spec.class_names),
-        "quantization_info": asdict(describe(state, dtype)),
-        "sha256": sha256_file(weights),
-        "provenance": {name: record["provenance"] for name, record in trained.items()},
+def _make(config: ExportConfig, name: FormatName, folder: Path) -> Generator[Progress]:
+    """Write a bundle and prove it."""
+    made = Source.read(config.converters, config.fusion)
+    training = _clips(config, "train")
+    subject = source.subject(
+        made, config.entry, training, count=config.calibration_clips, keep=config.keep_float32
+    )
+    folder.mkdir(parents=True)
+    stored = kinds.of(name).write(name, subject, folder)
+    sizes = {
+        "bytes": contents.size(folder, stored.files),
+        "float32_bytes": len(save(dict(made.model.state_dict()))),
     }
-    _write_json(folder / "config.json", config)
+    info = quantization_info(
+        stored,
+        size=sizes["bytes"],
+        float32_size=sizes["float32_bytes"],
+        sources=made.digests,
+        keep_float32=config.keep_float32,
+    )
+    contents.write_json(
+        folder / CONFIG,
+        {
+            "format": contents.FORMAT,
+            "kind": name,
+            "entry": config.entry,
+            "model": made.model.specs(),
+            "class_names": list(made.model.fusion.spec.class_names),
+            "student": source.student_record(training, made.student),
+            "quantization_info": info,
+            "provenance": made.provenance,
+        },
+    )
+    yield Progress(1, 3, f"{name}: comparing in a fresh process")
+    found = proof.prove(
+        folder, made.model, _clips(config, config.split), threshold_points=config.threshold_points
+    )
+    ratio = sizes["bytes"] / sizes["float32_bytes"]
+    contents.write_json(folder / PROOF, {"kind": name, **sizes, "ratio": ratio, **asdict(found)})
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    text = json.dumps(content, indent=1, allow_nan=False).encode()
-    write_atomically(path, lambda file: file.write(text))
-
-
-def _publish(partial: Path, out: Path) -> None:
-    """Put the finished folder in the place of the old one."""
-    old = out.with_name(f"{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    partial.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
+def _clips(config: ExportConfig, split: str) -> StoredClips:
+    return StoredClips.find(config.features, dataset=config.dataset, split=split, device=CPU)
 
 
 if __name__ == "__main__":

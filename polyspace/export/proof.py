@@ -13,13 +13,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
-from numpy import ndarray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from polyspace.errors import ExportError
+from polyspace.export.formats.kinds import Runner
+from polyspace.export.source import CPU
 from polyspace.models.fusion import Distilled
-from polyspace.store.reader import FeatureStore
+from polyspace.train.sources import StoredClips
 
 BATCH = 64
 
@@ -42,18 +43,19 @@ class Evidence:
 
 
 def prove(
-    bundle: Path, source: Distilled, store: FeatureStore, *, threshold_points: float
+    bundle: Path, source: Distilled, clips: StoredClips, *, threshold_points: float
 ) -> Evidence:
     """Compare a bundle with its source on every clip of a store.
 
     Raises:
         ExportError: The bundle can't be loaded, or differs by more than the threshold.
     """
-    rows = store.rows([source.translator.student_name])
+    student = source.translator.student_name
+    rows = clips.rows((student,))
     evidence = compare(
-        answers(source, store, rows),
-        _fresh_answers(bundle, store.path),
-        torch.from_numpy(store.labels[rows]),
+        answers(lambda tokens: source(tokens).logits, clips, student),
+        _fresh_answers(bundle, clips.store.path),
+        torch.from_numpy(clips.labels[rows]),
         threshold_points=threshold_points,
     )
     if not evidence.difference_points <= threshold_points:
@@ -87,13 +89,11 @@ def compare(
 
 
 @torch.no_grad()
-def answers(
-    model: Distilled, store: FeatureStore, rows: Int64[ndarray, " clip"]
-) -> Float32[Tensor, "clip label"]:
+def answers(run: Runner, clips: StoredClips, student: str) -> Float32[Tensor, "look label"]:
     """Run a model on stored clips, in their order."""
-    student = model.translator.student_name
+    rows = clips.rows((student,))
     batches = np.array_split(rows, max(1, -(-len(rows) // BATCH)))
-    return torch.cat([model(store.tokens(student, batch)).logits for batch in batches])
+    return torch.cat([run(clips.tokens(student, batch)) for batch in batches])
 
 
 def _fresh_answers(bundle: Path, store: Path) -> Float32[Tensor, "clip label"]:
@@ -110,11 +110,11 @@ def _fresh_answers(bundle: Path, store: Path) -> Float32[Tensor, "clip label"]:
 
 def _main(bundle: Path, path: Path, out: Path) -> None:
     # Imported here: the parent process, which knows the source, must not depend on loading.
-    from polyspace.export.bundle import load
+    from polyspace.export.loading import open_verified
+    from polyspace.store.reader import FeatureStore
 
-    model, store = load(bundle), FeatureStore.open(path)
-    rows = store.rows([model.translator.student_name])
-    save_file({"logits": answers(model, store, rows)}, out)
+    found, clips = open_verified(bundle, CPU), StoredClips(FeatureStore.open(path), CPU)
+    save_file({"logits": answers(found.loaded.run, clips, found.student)}, out)
 
 
 if __name__ == "__main__":
