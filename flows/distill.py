@@ -13,6 +13,7 @@ from polyspace.config import Config
 from polyspace.data import featurize
 from polyspace.data.featurize import FeaturizeConfig
 from polyspace.export.bundle import EVERYWHERE, ExportConfig, ExportSettings
+from polyspace.export.formats.kinds import FormatName
 from polyspace.train.evaluate import EvaluateConfig
 from polyspace.train.fusion_training import FusionSettings
 from polyspace.train.train_converter import ConverterConfig, ConverterSettings
@@ -25,10 +26,12 @@ from tasks import (
     features,
     fusion,
     lineage,
+    models,
     reports,
     summaries,
     tracking,
 )
+from tasks.registry import RegisterConfig
 from tasks.reports import Results
 
 
@@ -63,6 +66,8 @@ class DistillConfig(Config):
     """How the fusion head is trained."""
     export: ExportSettings = ExportSettings(formats=EVERYWHERE, refused="report")
     """In which forms the models leave."""
+    register_as: FormatName = "fp16"
+    """The format that MLflow's model registry gets, where runs are tracked."""
     seeds: Annotated[int, Field(ge=1)] = 3
     """Seeds that the fusion and everything beside it are trained with, to be compared."""
     seed: int = 0
@@ -141,6 +146,10 @@ class DistillConfig(Config):
             out=self.out / "bundles",
         )
 
+    def registration(self, stores: Path) -> RegisterConfig:
+        """Say which bundle is registered as a model."""
+        return RegisterConfig(bundle=self.out / "bundles" / self.register_as, features=stores)
+
 
 @flow(name="distill", flow_run_name="distill {config.dataset}")
 def distill(config: DistillConfig) -> Path:
@@ -156,6 +165,7 @@ def distill(config: DistillConfig) -> Path:
         head = fusion.train(config.combination(stores, translator, classes), tracker)
         table = evaluation.score(config.assessment(stores, translator, head), tracker)
         exported = bundles.export_all(config.packing(stores, translator, head), tracker)
+        models.offer(config.registration(stores), tracker)
         results = Results(stores, translator, head, table, exported)
         return reports.write(results, config.out, tracker)
 

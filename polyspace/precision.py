@@ -140,8 +140,8 @@ def best_compute(stored: Literal[StorageType, "int8"], device: torch.device) -> 
         )
     compute = _bfloat16_where_native(stored, device)
     reasons: dict[Literal[StorageType, "int8"], str] = {
-        "float16": "float32 on cpu: the weights are stored as float16, but processors are several "
-        "times slower in it",
+        "float16": "float32 on cpu: the weights are stored as float16, but computing in it gains "
+        "nothing on processors, and is slower on most",
         "int8": "float32 on cpu: the weights are stored as int8 and widened when they are read",
         "float32": "float32 on cpu: as the weights are stored",
         "bfloat16": "float32 on cpu: the weights are stored as bfloat16, but this processor has no "

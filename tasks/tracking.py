@@ -1,7 +1,8 @@
 """What MLflow is told of a run, and how it finds its way to Prefect and back.
 
-The only file that imports mlflow. Runs are named by their ids, never by MLflow's "active run",
-which belongs to one thread. A tracker that fails costs a line of warning and no training.
+Beside `registry` and `served`, which know its models, the only file that imports mlflow. Runs are
+named by their ids, never by MLflow's "active run", which belongs to one thread. A tracker that
+fails costs a line of warning and no training.
 """
 
 import inspect
@@ -204,10 +205,9 @@ def fetch(run_id: str, names: Iterable[str], into: Path) -> Path:
         for name in names:
             client.download_artifacts(run_id, name, str(into))
     except FAILURES as error:
-        reason = " ".join(str(error).split())[:200]
         raise RecordError(
-            f"MLflow run {run_id} can't be compared ({reason}): give the id of an evaluation's "
-            f"run, or its folder"
+            f"MLflow run {run_id} can't be compared ({first_words(error)}): give the id of an "
+            f"evaluation's run, or its folder"
         ) from error
     return into
 
@@ -230,6 +230,11 @@ def follow(record: Record, work: Generator[Advance, None, R]) -> Generator[Advan
     finally:
         # However it ends: the last epoch says why a run was given up.
         _record_epoch(record, epoch)
+
+
+def first_words(error: Exception) -> str:
+    """Give the beginning of what MLflow said, in one line."""
+    return " ".join(str(error).split())[:200]
 
 
 def _connect() -> MlflowClient:
@@ -366,5 +371,4 @@ def _text(value: JsonValue) -> str:
 
 def _warn(error: Exception) -> None:
     """Say in one line that the tracker failed, and that nothing else did."""
-    reason = " ".join(str(error).split())[:200]
-    logger.warning("MLflow failed, the run goes on without it: %s", reason)
+    logger.warning("MLflow failed, the run goes on without it: %s", first_words(error))

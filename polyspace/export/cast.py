@@ -1,7 +1,7 @@
 """Which of a model's tensors leave in which type, and the rounding itself."""
 
 from collections.abc import Collection, Mapping
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Float32, Int8
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from polyspace.errors import ExportError, StorageRangeError
 from polyspace.export.stored import StoredTensor, TensorKind
-from polyspace.precision import STORAGE_TYPES, StorageType, census, to_storage
+from polyspace.precision import STORAGE_TYPES, census, to_storage
 
 WeightType = Literal["float32", "float16", "bfloat16", "int8"]
 """Types of stored weights; int8: a byte a value, and one float32 scale for each row."""
@@ -142,7 +142,7 @@ def _describe(
         return StoredTensor(name, kind, kept, values.numel(), _largest(values))
     if dtype == "int8":
         return _describe_int8(name, kind, values)
-    lost = census(values, cast(StorageType, dtype))
+    lost = census(values, dtype)
     return StoredTensor(
         name=name,
         kind=kind,

@@ -1,0 +1,26 @@
+"""The registered model, as a task."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from polyspace import console
+from polyspace.errors import RecordError
+from tasks import registry
+from tasks.registry import RegisterConfig, Registered
+from tasks.tracking import ALONE, Tracker
+
+
+@task(name="register", task_run_name="register", cache_policy=NO_CACHE)
+def register(config: RegisterConfig, tracker: Tracker = ALONE) -> Registered:
+    """Register a bundle as a version of a model."""
+    return registry.register(config, tracker)
+
+
+def offer(config: RegisterConfig, tracker: Tracker) -> None:
+    """Register a bundle if it was published and runs are tracked; say what came of it."""
+    if not tracker.enabled or not config.bundle.is_dir():
+        return
+    try:
+        console.say(f"registered {register(config, tracker)}")
+    except RecordError as error:
+        console.say(f"not registered: {error}")
