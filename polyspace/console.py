@@ -106,6 +106,12 @@ def say(text: str) -> None:
         print(text, flush=True)  # noqa: T201
 
 
+def complain(text: str) -> None:
+    """Print one line on stderr of what went wrong with a part; the rest goes on."""
+    if launched().is_first:
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
 def present(view: RenderableType) -> None:
     """Print a table, as wide as the terminal is; into a file or a pipe, as wide as it needs."""
     width = None if sys.stdout.isatty() else 120

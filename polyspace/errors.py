@@ -22,6 +22,8 @@ one line and exits with 2. Each class is also the builtin that others would catc
     ├── StoppedError(InterruptedError)   a run that saved its state and stopped, as it was told
     ├── RankError(RuntimeError)          another of the processes that train together has ended
     ├── ExportError(RuntimeError)        an export that doesn't agree with its source
+    ├── SelectionError(ValueError)       checkpoints that can't be chosen among, or none that may be
+    ├── InputError(ValueError)           features or frames that a model doesn't take
     ├── RecordError(ValueError)          a stage's record that a report can't be made from
     └── SweepError(RuntimeError)         a sweep that came to nothing, or that nobody is left to end
 """
@@ -145,6 +147,14 @@ class RankError(PolySpaceError, RuntimeError):
 
 class ExportError(PolySpaceError, RuntimeError):
     """An export that doesn't agree with its source; nothing was published."""
+
+
+class SelectionError(PolySpaceError, ValueError):
+    """Checkpoints that can't be chosen among, or none that may be chosen; nothing was published."""
+
+
+class InputError(PolySpaceError, ValueError):
+    """Features or frames of another shape or type than a model takes."""
 
 
 class RecordError(PolySpaceError, ValueError):

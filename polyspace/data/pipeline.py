@@ -18,7 +18,7 @@ from itertools import chain, islice
 import numpy as np
 import torch
 
-from polyspace.data import quarantine
+from polyspace.data import asking, quarantine
 from polyspace.data.clips import Clip, DecodedClip, Manifest, Request
 from polyspace.data.effort import Stopwatch
 from polyspace.data.encode import Inputs, Setup, encode, feed
@@ -105,15 +105,10 @@ def run(
 
 def request(clip: Clip, backbones: Sequence[Backbone], setup: Setup) -> Request:
     """Ask for everything that some backbones want of a clip, at once."""
-    inputs = [backbone.inputs for backbone in backbones]
-    wanted = {spec.frames for spec in inputs if spec.kind == "frames"}
-    steps = {spec.frames for spec in inputs if spec.kind == "motion"}
-    assert len(steps) <= 1, "a decoder makes one motion field"
-    return Request(
-        clip=clip.id,
-        path=clip.path,
-        wanted=tuple(sorted(wanted)),
-        motion_steps=next(iter(steps), None),
+    return asking.ask(
+        clip.id,
+        clip.path,
+        [backbone.inputs for backbone in backbones],
         viewing=setup.viewing,
         allow_damaged=setup.allow_damaged,
     )

@@ -91,8 +91,13 @@ class Training(Generic[B, O]):
     @property
     def total(self) -> int:
         """Steps that the run will take, unless it is stopped."""
-        steps = self.recipe.epochs * -(-self.workload.steps // self.recipe.accumulate)
+        steps = self.recipe.epochs * self.steps_per_epoch
         return min(steps, self.recipe.max_steps or steps)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of a whole epoch."""
+        return -(-self.workload.steps // self.recipe.accumulate)
 
     def steps(self) -> Generator[Step, None, None]:
         """Train from where the run is, one `Step` at a time; stopping is not asking for the next.

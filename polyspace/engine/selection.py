@@ -62,13 +62,15 @@ def comparable(score: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(-inf if isnan(part) else part for part in score)
 
 
-def worth_keeping(scores: Mapping[int, tuple[float, ...]], best: int) -> set[int]:
+def worth_keeping(scores: Mapping[int, tuple[float, ...]], best: int | None) -> set[int]:
     """Choose the epochs whose checkpoints stay: the best ones, the last, and never fewer than two.
 
     Args:
         scores: Of every epoch so far.
-        best: How many of the best.
+        best: How many of the best; all epochs stay without a number.
     """
+    if best is None:
+        return set(scores)
     ranked = sorted(scores, key=lambda epoch: (comparable(scores[epoch]), -epoch), reverse=True)
     newest = sorted(scores, reverse=True)
     kept = {*ranked[:best], *newest[:1]}
@@ -103,6 +105,5 @@ def prune(
         best: How many of the best stay.
         path: Where an epoch's checkpoint is.
     """
-    if best is not None:
-        for epoch in scores.keys() - worth_keeping(scores, best):
-            checkpoint.remove(path(epoch))
+    for epoch in scores.keys() - worth_keeping(scores, best):
+        checkpoint.remove(path(epoch))

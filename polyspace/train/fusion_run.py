@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polyspace.engine import checkpoint
+from polyspace.engine import checkpoint, validation
 from polyspace.engine.curves import Curves
 from polyspace.engine.keeper import Keeper, identity
 from polyspace.engine.loop import Step, Training
-from polyspace.engine.selection import prune, until_stale
+from polyspace.engine.selection import prune, until_stale, worth_keeping
 from polyspace.models.fusion import Fusion
 from polyspace.precision import Precision
 from polyspace.ranks import Ranks
@@ -32,12 +32,32 @@ class Outlet:
         content = {**fusion.record(), "scores": dict(scores), **self.record}
         return checkpoint.save(self.folder / f"{name}.pt", self.kind, content)
 
-    def publish(self, fusion: Fusion, step: Step, curves: Curves, keep_best: int | None) -> None:
+    def publish(
+        self,
+        fusion: Fusion,
+        step: Step,
+        curves: Curves,
+        *,
+        keep_best: int | None,
+        steps_per_epoch: int,
+    ) -> None:
         """Write an epoch's checkpoint and the curves so far; remove what is not worth keeping."""
         self.save(f"{self.kind}_ep{step.epoch}", fusion, step.scores)
         curves.write(self.folder / "curves.json")
         scores = {int(e["epoch"]): tuple(e[name] for name in SCORES) for e in curves.epochs}
-        prune(scores, keep_best, lambda epoch: self.folder / f"{self.kind}_ep{epoch}.pt")
+        kept = worth_keeping(scores, keep_best)
+        validation.record(
+            self.folder,
+            curves.epochs,
+            step,
+            kept=kept,
+            steps_per_epoch=steps_per_epoch,
+            path=self._path,
+        )
+        prune(scores, keep_best, self._path)
+
+    def _path(self, epoch: int) -> Path:
+        return self.folder / f"{self.kind}_ep{epoch}.pt"
 
 
 def train(
@@ -78,7 +98,13 @@ def train(
             if step.scores:
                 fusion = choice.offer(step)
                 if ranks.is_first:
-                    outlet.publish(fusion, step, curves, settings.keep_best)
+                    outlet.publish(
+                        fusion,
+                        step,
+                        curves,
+                        keep_best=settings.keep_best,
+                        steps_per_epoch=training.steps_per_epoch,
+                    )
             keeper.after(step)
             yield step
     path = outlet.folder / f"{outlet.kind}.pt"

@@ -13,12 +13,12 @@ import torch
 from pydantic import AfterValidator, Field, field_validator
 
 from polyspace import console, precision
-from polyspace.engine import checkpoint
+from polyspace.engine import checkpoint, validation
 from polyspace.engine.curves import Curves
 from polyspace.engine.keeper import Keeper, KeepSettings, identity
 from polyspace.engine.loop import Step, Training
 from polyspace.engine.recipe import Recipe
-from polyspace.engine.selection import prune, until_stale
+from polyspace.engine.selection import prune, until_stale, worth_keeping
 from polyspace.errors import ConfigError
 from polyspace.losses.mix import LossMix
 from polyspace.models.converters import CLOSED_FORM, ConverterKind, ConverterSpec, Translator
@@ -115,8 +115,8 @@ class ConverterConfig(ConverterSettings):
     d_out: int | None = None
     """Every teacher's dimensions; the store knows them, so this only checks."""
     save_dir: Path = Path("checkpoints/converters")
-    """Where converters_ep{N}.pt, converters.pt (each teacher's best epoch, or a trunk's) and an
-    unfinished run's state go."""
+    """Where converters_ep{N}.pt, converters.pt (each teacher's best epoch, or a trunk's),
+    validation_metrics.csv (what polyspace select reads) and an unfinished run's state go."""
 
 
 def run(config: ConverterConfig) -> Generator[Step, None, Path]:
@@ -164,7 +164,7 @@ def _train(
                 for choice in kept.values():
                     choice.offer(step)
                 if ranks.is_first:
-                    _publish(translator, record, step, curves, config)
+                    _publish(translator, record, step, curves, config, training.steps_per_epoch)
             keeper.after(step)
             yield step
     scores = {name: r2 for choice in kept.values() for name, r2 in choice.restore().items()}
@@ -242,6 +242,7 @@ def _publish(
     step: Step,
     curves: Curves,
     config: ConverterConfig,
+    steps_per_epoch: int,
 ) -> None:
     """Write an epoch's checkpoint and the curves so far; remove what is not worth keeping."""
 
@@ -250,7 +251,16 @@ def _publish(
 
     _save(path(step.epoch), translator, record, step.scores)
     curves.write(config.save_dir / "curves.json")
-    prune({int(e["epoch"]): (e["r2"],) for e in curves.epochs}, config.keep_best, path)
+    scores = {int(e["epoch"]): (e["r2"],) for e in curves.epochs}
+    validation.record(
+        config.save_dir,
+        curves.epochs,
+        step,
+        kept=worth_keeping(scores, config.keep_best),
+        steps_per_epoch=steps_per_epoch,
+        path=path,
+    )
+    prune(scores, config.keep_best, path)
 
 
 def _save(

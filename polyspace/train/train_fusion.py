@@ -39,7 +39,8 @@ class FusionConfig(FusionSettings, SourceSettings):
     split: str = "train"
     """Split to train on."""
     save_dir: Path = Path("checkpoints/fusion")
-    """Where fusion_ep{N}.pt, fusion.pt (the best epoch) and an unfinished run's state go."""
+    """Where fusion_ep{N}.pt, fusion.pt (the best epoch), validation_metrics.csv (what polyspace
+    select reads) and an unfinished run's state go."""
 
 
 def run(config: FusionConfig) -> Generator[Advance, None, Path]:

@@ -43,7 +43,8 @@ class StudentConfig(FusionSettings, SourceSettings):
     resume_head: Path | None = None
     """Checkpoint of train_student whose weights training starts from."""
     save_dir: Path = Path("checkpoints/student")
-    """Where student_ep{N}.pt, student.pt (the best epoch) and an unfinished run's state go."""
+    """Where student_ep{N}.pt, student.pt (the best epoch), validation_metrics.csv (what polyspace
+    select reads) and an unfinished run's state go."""
 
 
 def run(config: StudentConfig) -> Generator[Advance, None, Path]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from polyspace.data import asking
 from polyspace.data.clips import Clip, DecodedClip, Request
 from polyspace.data.datasets import registry
 from polyspace.data.prefetch import decode_all
@@ -34,12 +35,10 @@ class Videos:
         Raises:
             VideoError: The data set lists no such clip.
         """
-        specs = tuple(wanted)
-        return Request(
-            clip=name,
-            path=self._clip(name).path,
-            wanted=tuple(sorted({spec.frames for spec in specs if spec.kind == "frames"})),
-            motion_steps=next((spec.frames for spec in specs if spec.kind == "motion"), None),
+        return asking.ask(
+            name,
+            self._clip(name).path,
+            wanted,
             viewing=self.viewing,
             allow_damaged=self.allow_damaged,
         )

@@ -1,9 +1,6 @@
 """Measure what inference costs, along the fusion's path and along those that it replaces."""
 
-import platform
-import re
 from collections.abc import Generator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -15,6 +12,7 @@ from polyspace.models.fusion import Distilled
 from polyspace.progress import Progress
 from polyspace.train.cost import bench, flops, memory, paths, routes, timing
 from polyspace.train.cost.bench import Bench
+from polyspace.train.cost.machine import processor
 from polyspace.train.cost.memory import Job, Peak
 from polyspace.train.cost.routes import Route
 from polyspace.train.cost.rows import Cost, PathCost
@@ -22,8 +20,6 @@ from polyspace.train.cost.timing import Effort, Taken
 from polyspace.train.sources import StoredClips
 
 DEFAULT = Effort()
-CPU_FACTS = Path("/proc/cpuinfo")
-"""Where Linux says which processor there is."""
 
 
 def measure(
@@ -110,7 +106,7 @@ def _cost(
 ) -> Cost:
     types = {encoder.setup.precision.compute for encoder in table.encoders.values()}
     return Cost(
-        device=_device(clips.device),
+        device=processor(clips.device),
         threads=torch.get_num_threads(),
         dtype=" and ".join(sorted(types)) or "fp32",
         batch=effort.batch,
@@ -123,14 +119,3 @@ def _cost(
         missing={**table.absent, **table.missing},
         seconds=round(seconds, 1),
     )
-
-
-def _device(device: torch.device) -> str:
-    """Name the processor."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    with suppress(OSError):
-        found = re.search(r"^model name\s*: (.+)$", CPU_FACTS.read_text(), re.MULTILINE)
-        if found:
-            return found[1]
-    return f"CPU ({platform.machine()})"

@@ -4,8 +4,6 @@ In the process that evaluates, other models lie beside the one in question, and 
 out again what they once had. This module imports no more than a path needs.
 """
 
-import resource
-import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from polyspace.data.encode import Setup
 from polyspace.data.reload import Source
 from polyspace.train.cost import routes
 from polyspace.train.cost.line import Line
+from polyspace.train.cost.machine import peak_bytes
 from polyspace.train.cost.routes import Route
 from polyspace.train.cost.timing import FAILURES, in_words
 
@@ -81,12 +80,12 @@ def _in_a_fresh_process(job: Job) -> Peak | str:
 def peak(job: Job) -> Peak:
     """Load a path, run it over one clip, then over a batch; to be called in a fresh process."""
     torch.set_num_threads(job.threads)
-    start = _peak(job.setup.device)
+    start = peak_bytes(job.setup.device)
     line = _line(job)
     _run(line, job, 1)
-    one = _peak(job.setup.device)
+    one = peak_bytes(job.setup.device)
     _run(line, job, job.setup.batch)
-    return Peak(one - start, _peak(job.setup.device) - start)
+    return Peak(one - start, peak_bytes(job.setup.device) - start)
 
 
 def words(device: torch.device) -> str:
@@ -105,11 +104,3 @@ def _run(line: Line, job: Job, clips: int) -> None:
         line.run_fed(line.blank(clips))
     else:
         line.run([job.clip] * clips)
-
-
-def _peak(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    # macOS counts bytes, others kibibytes.
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
