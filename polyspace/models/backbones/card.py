@@ -21,11 +21,13 @@ def read(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         ``name``: what the weights were loaded from when they were saved. ``classes``: count, first
         name and digest of the classifier's classes, if they have names. ``base_model`` and
-        ``datasets``: as the card lists them. ``card``: whether there is one.
+        ``datasets``: as the card lists them. ``license``: as the card has it, or the name that it
+        gives to another one. ``card``: whether there is one.
     """
     said = {"name": settings.get("_name_or_path"), "classes": _classes(settings)}
     data = _data(folder / FILE)
     said |= {name: _listed(data.get(name)) for name in ("base_model", "datasets")}
+    said["license"] = _licence(data)
     found = {name: value for name, value in said.items() if value}
     return {**found, "card": True} if data else found
 
@@ -49,6 +51,12 @@ def _data(file: Path) -> Mapping[str, Any]:
     except Exception:  # YAML's errors, and whatever stands in place of data
         return {}
     return found or {}
+
+
+def _licence(data: Mapping[str, Any]) -> str | None:
+    given = data.get("license")
+    found = data.get("license_name", given) if given == "other" else given
+    return str(found) if found else None
 
 
 def _listed(value: object) -> list[str]:

@@ -47,7 +47,10 @@ class EfficientNetLite0:
     def forward(self, inputs: Float32[Tensor, "clip time channel height width"]) -> Features:
         """Encode preprocessed clips."""
         with torch.no_grad():
-            parts = inputs.flatten(0, 1).split(PICTURES_AT_A_TIME[inputs.device.type])
+            pictures = inputs.flatten(0, 1)
+            # A graph has no loop over as many parts as there happen to be.
+            whole = torch.compiler.is_exporting()
+            parts = [pictures] if whole else pictures.split(PICTURES_AT_A_TIME[inputs.device.type])
             maps = torch.cat([self.network.extract_features(part) for part in parts])
             frames = maps.flatten(2).transpose(1, 2)
             return as_features(frames.unflatten(0, inputs.shape[:2]))

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from polyspace.export import bundle
 from polyspace.models import closed_form
 from polyspace.models.converters import (
     BRANCHES,
@@ -20,6 +19,7 @@ from polyspace.models.converters import (
 from polyspace.models.fusion import Distilled, Fusion, FusionSpec
 from polyspace.models.grids import TokenShape, resample
 from polyspace.train.fit import Fit
+from tests.support.exported import back_from
 
 STUDENT = TokenShape(4, 4, 6)
 TEACHERS = {"fine": TokenShape(8, 4, 3), "coarse": TokenShape(2, 1, 8)}
@@ -159,18 +159,15 @@ class TestEveryKind:
 
     def test_a_bundle_of_it_says_the_same(self, kind, teacher, tmp_path):
         model = distilled(kind, teacher)
-        bundle._write(tmp_path, model, {}, "float32")
         tokens = World.linear(teacher).tokens
-        assert torch.equal(bundle.load(tmp_path)(tokens).logits, model(tokens).logits)
+        again = back_from("fp32", model, tmp_path)
+        assert torch.equal(again(tokens).logits, model(tokens).logits)
 
     def test_a_bundle_of_it_in_half_the_size_says_nearly_the_same(self, kind, teacher, tmp_path):
         model = distilled(kind, teacher)
-        bundle._write(tmp_path, model, {}, "float16")
-        tokens = World.linear(teacher).tokens
+        again, tokens = back_from("fp16", model, tmp_path), World.linear(teacher).tokens
         with torch.no_grad():
-            exact, rounded = (
-                of.translator(tokens)[teacher] for of in (model, bundle.load(tmp_path))
-            )
+            exact, rounded = (of.translator(tokens)[teacher] for of in (model, again))
         torch.testing.assert_close(rounded, exact, rtol=0, atol=0.01 * float(exact.abs().max()))
 
 

@@ -32,6 +32,7 @@ def test_settings_and_card_are_read(tmp_path):
         },
         "base_model": ["MCG-NJU/videomae-base"],
         "datasets": ["org/ucf101", "hmdb51"],
+        "license": "cc-by-nc-4.0",
         "card": True,
     }
     assert json.loads(json.dumps(found)) == found
@@ -54,3 +55,17 @@ def test_classes_that_nobody_named_are_not_described(tmp_path):
 def test_lists_of_classes_are_the_same_in_any_order_and_spelling():
     assert digest(["High Jump", "archery"]) == digest(["Archery", "high_jump"])
     assert digest(["ab", "c"]) != digest(["a", "bc"])
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("license: other\nlicense_name: llama3", "llama3"),
+        ("license: other", "other"),
+        ("license_name: mine", None),
+        ("tags: [a]", None),
+    ],
+)
+def test_the_licence_is_the_cards_own_word(tmp_path, data, expected):
+    (tmp_path / "README.md").write_text(f"---\n{data}\n---\n")
+    assert card.read(tmp_path, {}).get("license") == expected

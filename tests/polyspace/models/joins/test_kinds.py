@@ -5,11 +5,11 @@ from typing import get_args
 import pytest
 import torch
 
-from polyspace.export import bundle
 from polyspace.models.converters import ConverterSpec, Translator
 from polyspace.models.fusion import Distilled, Fusion, FusionSpec
 from polyspace.models.grids import TokenShape
 from polyspace.models.joins.kinds import JoinKind
+from tests.support.exported import back_from
 
 STUDENT = TokenShape(4, 4, 6)
 TEACHERS = {"flow": TokenShape(4, 4, 3), "look": TokenShape(2, 1, 8), "fine": TokenShape(8, 9, 2)}
@@ -154,8 +154,7 @@ class TestEveryJoin:
         first, second = (m(draw(STUDENT), translated()).logits for m in (model, again))
         assert torch.equal(first, second)
         whole = distilled(model)
-        bundle._write(tmp_path / "bundle", whole, {}, "float32")
-        loaded = bundle.load(tmp_path / "bundle")
+        loaded = back_from("fp32", whole, tmp_path / "bundle")
         assert torch.equal(loaded(draw(STUDENT)).logits, whole(draw(STUDENT)).logits)
 
     def test_of_no_teachers_it_is_the_classifier_alone(self, kind):
