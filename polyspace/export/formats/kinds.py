@@ -1,10 +1,10 @@
 """What the formats have in common, and the list of them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float32
@@ -48,7 +48,14 @@ MODULES: Mapping[FormatName, str] = {
 }
 """Where in this package each is written and read."""
 
+COMPILED: Collection[FormatName] = ("aotinductor",)
+"""Formats that hold machine code: whoever loads one runs what its author compiled."""
 
+CALIBRATED: Collection[FormatName] = ("onnx_int8_static",)
+"""Formats that look at training clips; the others trace two of them at most."""
+
+
+@runtime_checkable
 class Runner(Protocol):
     """A model that was loaded: what it is fed (see `Entry`) in, logits out."""
 
@@ -65,11 +72,16 @@ class Subject:
     """From the student's tokens to logits; in evaluation mode, on the CPU."""
     entry: Entry
     module: nn.Module
-    """The way from `entry` on: takes such as `inputs`, gives logits [clip label]."""
+    """The way from `entry` on: takes such as `inputs`, gives logits [clip label]. It may be folded
+    (see `polyspace.export.folding`); then its weights are others than the model's."""
     inputs: Tensor
     """Training clips as the module takes them: examples to trace and to calibrate with."""
     keep_float32: tuple[str, ...] = ()
     """Modules, by the start of their names, whose weights stay float32."""
+    student: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the student is and how it looks at clips (see `source.student_record`)."""
+    are_clips: bool = True
+    """Whether `inputs` are clips; where there are no videos, they are random pictures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +94,7 @@ class Loaded:
     """The network itself, where the format holds one that torch runs."""
 
 
+@runtime_checkable
 class Format(Protocol):
     """A way to write a model into a folder and to run what lies there."""
 

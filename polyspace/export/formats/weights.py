@@ -20,6 +20,7 @@ from polyspace.export.stored import Stored
 from polyspace.files import write_atomically
 from polyspace.models.fusion import Distilled
 from polyspace.models.restore import restore
+from polyspace.models.undrawn import Undrawn
 from polyspace.precision import Precision, best_compute, keep_in_compute_type, to_compute
 
 FILE = "model.safetensors"
@@ -64,17 +65,32 @@ def write(name: FormatName, subject: Subject, folder: Path) -> Stored:
     return Stored(short, (FILE,), describe(model, state, types), WORDS[name])
 
 
-def load(name: FormatName, folder: Path, specs: Mapping[str, Any], device: torch.device) -> Loaded:
+def load(
+    name: FormatName,
+    folder: Path,
+    specs: Mapping[str, Any],
+    device: torch.device,
+    precision: Precision | None = None,
+) -> Loaded:
     """Read the weights into the architecture that they belong to.
+
+    Args:
+        name: The format.
+        folder: The bundle.
+        specs: What `Distilled.from_specs` needs.
+        device: Where it will run.
+        precision: What to compute in; None: what the device does best.
 
     Raises:
         CheckpointError: They are not exactly those of such a model.
     """
-    model = Distilled.from_specs(specs)
+    # What is drawn all the same shall not be noticed by whoever draws next.
+    with torch.random.fork_rng(devices=[]), Undrawn():
+        model = Distilled.from_specs(specs)
     state = restore_state(load_file(folder / FILE))
     wide = {name: to_compute(values, torch.device("cpu")) for name, values in state.items()}
     restore(model, wide).eval().requires_grad_(requires_grad=False).to(device)
-    precision = best_compute(TYPES[name], device)
+    precision = precision or best_compute(TYPES[name], device)
     keep_in_compute_type(model, precision)
     return Loaded(Weights(model, precision, device), precision, model)
 
