@@ -27,7 +27,16 @@ class Noted:
     """Of a dot before it: what pictures use for the same thing."""
 
 
-Inline = str | Code | Noted
+@dataclass(frozen=True)
+class Link:
+    """Text that leads to a file beside the report."""
+
+    text: str
+    href: str
+    """Relative; written by code, never taken from data."""
+
+
+Inline = str | Code | Noted | Link
 
 
 @dataclass(frozen=True)

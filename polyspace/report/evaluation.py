@@ -15,9 +15,10 @@ from polyspace.report.figures.clips import Frames
 from polyspace.report.records import looks
 from polyspace.report.records.arrays import Vectors, read_frames, read_projections, read_vectors
 from polyspace.report.records.evaluation import Evaluation, read_evaluation
+from polyspace.report.records.exports import Exports, read_exports
 from polyspace.report.records.looks import Looks
 from polyspace.report.records.methods import Method
-from polyspace.report.records.training import Curves, Proof, read_curves, read_proof
+from polyspace.report.records.training import Curves, read_curves
 from polyspace.report.sections import (
     classes,
     clips,
@@ -47,20 +48,20 @@ class Material:
     """Of the clips that are shown."""
     looks: Looks
     """How often the test split was looked at before."""
-    proof: Proof | None = None
-    """Of the exported bundle, where there is one."""
+    exports: Exports | None = None
+    """The exported bundles, where there are any."""
     sizes: Mapping[str, int] = field(default_factory=dict[str, int])
     """Bytes on disk by what the store holds."""
 
 
 def read(
-    folder: Path, *, proof: Path | None = None, sizes: Mapping[str, int] | None = None
+    folder: Path, *, exports: Path | None = None, sizes: Mapping[str, int] | None = None
 ) -> Material:
     """Read an evaluation's folder.
 
     Args:
         folder: Holds evaluation.json, vectors.npz and the curves of what was trained.
-        proof: proof.json of the exported bundle.
+        exports: exports.json of the folder of bundles.
         sizes: Bytes on disk by what the store holds.
 
     Raises:
@@ -75,7 +76,7 @@ def read(
         fusion=_curves(folder / "curves_fusion.json"),
         frames=read_frames(folder / "frames.npz", len(found.shown)),
         looks=looks.read(folder / "evaluation.json"),
-        proof=read_proof(proof) if proof else None,
+        exports=read_exports(exports) if exports else None,
         sizes=sizes or {},
     )
 
@@ -127,8 +128,8 @@ def _sections(material: Material) -> Iterator[Section]:
         yield cost.section(found, found.cost)
     if material.converters or material.fusion:
         yield training.section(found, material.converters, material.fusion)
-    if material.proof:
-        yield export.section(found, material.proof, material.sizes)
+    if material.exports:
+        yield export.section(found, material.exports, material.sizes)
     yield provenance.section(found)
 
 
@@ -149,7 +150,6 @@ def _figures(material: Material) -> dict[str, str]:
     found = material.evaluation
     compared = found.comparison
     own, other = found.method(compared.method), found.method(compared.baseline)
-    bundle = {"bundle, of float32": words.percent(material.proof.ratio)} if material.proof else {}
     return {
         f"{words.method(own.name)}, top-1": words.percent(own.top1.value),
         f"{words.method(other.name)} alone": words.percent(other.top1.value),
@@ -158,8 +158,16 @@ def _figures(material: Material) -> dict[str, str]:
         ),
         "chance": words.percent(found.chance),
         "clips evaluated": words.percent(found.coverage.share),
-        **bundle,
+        **_smallest(material.exports),
     }
+
+
+def _smallest(exports: Exports | None) -> dict[str, str]:
+    """Give the size of the smallest format."""
+    if not exports or not exports.formats:
+        return {}
+    proof = min(exports.proofs, key=lambda proof: proof.ratio)
+    return {f"of float32: {proof.kind}": words.percent(proof.ratio)}
 
 
 def _row(method: Method) -> dict[str, str | int | float]:

@@ -11,6 +11,7 @@ from polyspace.report.blocks import (
     Folded,
     Heading,
     Inline,
+    Link,
     Listing,
     Noted,
     Paragraph,
@@ -95,5 +96,7 @@ def _inline(cell: Inline) -> str:
             return "`" + " ".join(cell.text.split()).replace("`", "'").replace("|", r"\|") + "`"
         case Noted():
             return f"{escape(cell.text)}: {escape(cell.note)}"
+        case Link():
+            return f"[{escape(cell.text)}](<{cell.href}>)"
         case str():
             return escape(cell)

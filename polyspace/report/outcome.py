@@ -8,16 +8,17 @@ from pydantic import JsonValue
 
 from polyspace.files import write_atomically
 from polyspace.report.records.evaluation import Evaluation, read_evaluation
+from polyspace.report.records.exports import Exports, read_exports
 from polyspace.report.records.methods import Method
-from polyspace.report.records.training import Proof, read_proof
+from polyspace.report.records.proof import Proof
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def write(
     evaluation: Path,
     *,
-    proof: Path,
+    exports: Path,
     sizes: Mapping[str, int],
     seconds: Mapping[str, float],
     paths: Mapping[str, Path],
@@ -27,7 +28,7 @@ def write(
 
     Args:
         evaluation: evaluation.json.
-        proof: proof.json of the exported bundle.
+        exports: exports.json of the folder of bundles.
         sizes: Bytes on disk of each backbone's features.
         seconds: What each stage took when it last ran.
         paths: Where everything is.
@@ -39,7 +40,7 @@ def write(
     Raises:
         RecordError: A record is missing, or of another schema.
     """
-    read, proved = read_evaluation(evaluation), read_proof(proof)
+    read, exported = read_evaluation(evaluation), read_exports(exports)
     content: dict[str, JsonValue] = {
         "schema": SCHEMA,
         **_provenance(read),
@@ -48,7 +49,7 @@ def write(
         "coverage": read.coverage.model_dump(mode="json"),
         "methods": [_method(method) for method in read.methods],
         "comparison": read.comparison.model_dump(mode="json"),
-        **_export(proved, sizes),
+        **_export(exported, sizes),
         "seconds": {**seconds, "total": round(sum(seconds.values()), 3)},
         "paths": {name: str(path) for name, path in paths.items()},
     }
@@ -66,14 +67,25 @@ def _method(method: Method) -> JsonValue:
     return method.model_dump(mode="json", include=fields)
 
 
-def _export(proof: Proof, sizes: Mapping[str, int]) -> dict[str, JsonValue]:
-    fields = {"top1_source", "top1_export", "difference_points", "agreement"}
+def _export(exports: Exports, sizes: Mapping[str, int]) -> dict[str, JsonValue]:
+    """Give sizes, ratios and agreement by format."""
+    proofs = {exported.folder: exported.proof for exported in exports.formats}
     return {
         "sizes": {
-            "bundle_float32": proof.float32_bytes,
-            "bundle": proof.bytes,
+            "bundle_float32": max((p.float32_bytes for p in proofs.values()), default=0),
+            "bundle": {name: proof.bytes for name, proof in proofs.items()},
             "features": dict(sizes),
         },
-        "ratios": {"bundle": proof.ratio},
-        "bundle": proof.model_dump(mode="json", include=fields | {"dtype", "clips"}),
+        "ratios": {name: proof.ratio for name, proof in proofs.items()},
+        "bundle": {name: _proof(proof) for name, proof in proofs.items()},
+        "refused": dict(exports.refused),
     }
+
+
+def _proof(proof: Proof) -> JsonValue:
+    fields = {"clips", "top1_source", "top1_export", "difference_points", "agreement", "mean_kl"}
+    times: dict[str, JsonValue] = {
+        str(latency.batch): latency.ratio.median for latency in proof.latency
+    }
+    figures: dict[str, JsonValue] = proof.model_dump(mode="json", include=fields)
+    return {**figures, "time_ratio": times}

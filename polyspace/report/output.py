@@ -31,6 +31,11 @@ def write(document: Document, out: Path, name: str, further: Mapping[str, str]) 
     return _write(out / f"{name}.html", page.render(document).encode())
 
 
+def write_page(document: Document, path: Path) -> Path:
+    """Write a report as a page alone; give its path."""
+    return _write(path, page.render(document).encode())
+
+
 def pictures(document: Document) -> Iterator[Picture]:
     """Give all pictures of a report."""
     for section in document.sections:

@@ -13,6 +13,7 @@ from polyspace.report.blocks import (
     Folded,
     Heading,
     Inline,
+    Link,
     Listing,
     Noted,
     Paragraph,
@@ -119,6 +120,8 @@ def _inline(cell: Inline) -> Html:
         case Noted():
             dot = {"class_": "kind", "style": f"--dot: {cell.colour}"} if cell.colour else {}
             return join(element("span", cell.text, **dot), element("small", cell.note))
+        case Link():
+            return element("a", cell.text, href=cell.href)
         case str():
             return join(cell)
 

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from polyspace.report.records.evaluation import Evaluation
+from polyspace.report.records.inference import Span
 from polyspace.report.records.record import Estimate
 
 STEMS = {"knn": "kNN probe", "linear": "linear probe", "attentive": "attentive probe"}
 """Words of what names that are no words begin with."""
 MINUS = "\N{MINUS SIGN}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 NONE = "\N{EN DASH}"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 TOGETHER = re.compile(
-    rf"(?<=\d) (?=%)|(?<=\d,) (?=[\d+{MINUS}])|(?<=\bp) (?=[=<])|(?<=[=<]) (?=[.\d])"
+    rf"(?<=\d) (?=[%{TIMES}])|(?<=\d,) (?=[\d+{MINUS}])|(?<=\bp) (?=[=<])|(?<=[=<]) (?=[.\d])"
 )
 
 
@@ -42,6 +44,39 @@ def signed_interval(estimate: Estimate) -> str:
 def decimal(value: float) -> str:
     """Write a plain number with three decimals."""
     return NONE if math.isnan(value) else f"{value:.3f}".replace("-", MINUS)
+
+
+def milliseconds(span: Span) -> str:
+    """Write a median and the middle eight tenths: ``12.3 [11.9, 14.0]``."""
+    return f"{figures(span.median)} [{figures(span.low)}, {figures(span.high)}]"
+
+
+def figures(value: float) -> str:
+    """Write three figures of a number, never as a power of ten: ``0.0123``, ``12.3``, ``1230``."""
+    if not value:
+        return "0"
+    places = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:.{places}f}"
+
+
+def times(ratio: Span) -> str:
+    """Write a ratio and the middle eight tenths: ``1.01 [0.98, 1.05]``."""
+    return f"{factor(ratio.median)} [{factor(ratio.low)}, {factor(ratio.high)}]"
+
+
+def factor(ratio: float) -> str:
+    """Write a ratio with two decimals, or three where two would leave next to nothing of it."""
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.3f}"
+
+
+def machine(device: str, threads: int) -> str:
+    """Name a device and how many threads ran there."""
+    return f"{device}, {threads} thread{'' if threads == 1 else 's'}"
+
+
+def signed(value: float) -> str:
+    """Write a difference that already is in points with its sign: ``+0.71``."""
+    return f"{round(value, 2) + 0.0:+.2f}".replace("-", MINUS)
 
 
 def probability(p: float) -> str:

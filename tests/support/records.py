@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from tests.support.exports import exports
+
 TEACHERS = ("motion_vectors", "efficientnet_lite0")
 SKILLS = {
     "fusion": ("method", 0.72),
@@ -29,7 +31,7 @@ class Records:
 
     folder: Path
     evaluation: Path
-    proof: Path
+    exports: Path
 
 
 def write_records(
@@ -55,7 +57,7 @@ def write_records(
     return Records(
         folder,
         _write(folder / "evaluation.json", evaluation(labels, names, random) | changes),
-        _write(folder / "proof.json", PROOF),
+        _write(folder / "exports.json", exports("fp16", "int8")),
     )
 
 
@@ -251,21 +253,6 @@ RECOVERY = {
     "ignorant": 0.1,
     "accuracy": None,
     "note": "it reads the mean of the tokens",
-}
-
-PROOF = {
-    "dtype": "float16",
-    "float32_bytes": 7_600_000,
-    "bytes": 3_812_000,
-    "ratio": 0.5016,
-    "clips": 24,
-    "top1_source": 0.72,
-    "top1_export": 0.72,
-    "difference_points": 0.0,
-    "agreement": 1.0,
-    "max_abs_logit": 0.0031,
-    "threshold_points": 0.5,
-    "quantization_info": {"dtype": "float16", "kept_float32": ["student.mean", "student.std"]},
 }
 
 SIZES = {

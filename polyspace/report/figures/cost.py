@@ -6,24 +6,16 @@ from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, LogLocator
-from matplotlib.transforms import Bbox
 
 from polyspace.report import words
-from polyspace.report.figures import canvas
+from polyspace.report.figures import canvas, labels
+from polyspace.report.figures.labels import Label
 from polyspace.report.records.inference import Cost, PathCost, Span
 from polyspace.report.records.record import Estimate
 
 Over = Literal["latency", "flops"]
 
-OFFSETS = (
-    *((10, 0), (8, 6), (8, -6), (-8, 6), (-8, -6), (-10, 0)),
-    *((side, sign * up) for up in (20, 34, 48, 62) for side in (8, -8) for sign in (1, -1)),
-)
-"""Points from a mark to its label; the first place that is free is taken."""
-FAR = 18
-"""Points from which on a line leads from the mark to its label."""
 UNITS = ("", "k", "M", "G", "T", "P")
 
 
@@ -66,7 +58,7 @@ def draw(cost: Cost, accuracies: Mapping[str, Estimate], over: Over = "latency")
     for point in drawn:
         _mark(axes, point)
     _scales(axes, drawn, over)
-    _labels(figure, axes, drawn)
+    labels.write(figure, axes, [_label(point) for point in drawn])
     _legend(figure, axes, drawn)
     return figure
 
@@ -107,64 +99,15 @@ def _scales(axes: Axes, drawn: tuple[Point, ...], over: Over) -> None:
     axes.set_xlabel(label[over], fontsize=9)
 
 
-def _labels(figure: Figure, axes: Axes, drawn: tuple[Point, ...]) -> None:
-    """Write each path's name beside its mark, where nothing else is written or marked."""
-    figure.draw_without_rendering()
-    taken = [box for point in drawn for box in _around(axes, point)]
-    for point in sorted(drawn, key=lambda point: point.path.kind != "method"):
-        boxes = _places(axes, point)
-        inside = [o for o, box in boxes.items() if axes.bbox.x0 < box.x0 < box.x1 < axes.bbox.x1]
-        free = [o for o in inside if not any(boxes[o].overlaps(other) for other in taken)]
-        offset = free[0] if free else OFFSETS[0]
-        taken.append(boxes[offset])
-        _annotate(axes, point, offset, line=abs(offset[1]) > FAR)
-
-
-def _annotate(
-    axes: Axes, point: Point, offset: tuple[int, int], *, line: bool = False
-) -> Annotation:
-    x, y = offset
-    return axes.annotate(
-        canvas.short(words.method(point.path.name), 34),
-        (point.cost.median, point.accuracy.value),
-        xytext=offset,
-        textcoords="offset points",
-        ha="left" if x > 0 else "right",
-        va="center" if y == 0 else "bottom" if y > 0 else "top",
-        fontsize=9,
-        fontweight="bold" if point.path.kind == "method" else "normal",
-        color=canvas.INK,
-        arrowprops={"arrowstyle": "-", "color": canvas.QUIET, "linewidth": 0.7} if line else None,
-    )
-
-
-def _places(axes: Axes, point: Point) -> dict[tuple[int, int], Bbox]:
-    """Give the places, in pixels, that a label would take, by its offset."""
-    text = _annotate(axes, point, OFFSETS[0])
-    size = text.get_window_extent()
-    text.remove()
-    x, y = axes.transData.transform((point.cost.median, point.accuracy.value))
-    scale = axes.figure.dpi / 72
-    return {
-        (right, up): Bbox.from_bounds(
-            x + right * scale - (size.width if right < 0 else 0),
-            y + up * scale - (size.height / 2 if up == 0 else size.height if up < 0 else 0),
-            size.width,
-            size.height,
-        )
-        for right, up in OFFSETS
-    }
-
-
-def _around(axes: Axes, point: Point) -> tuple[Bbox, Bbox]:
-    """Give the places, in pixels, of a mark's two lines."""
-    to_pixels = axes.transData.transform
-    left, low = to_pixels((point.cost.low, point.accuracy.low))
-    right, high = to_pixels((point.cost.high, point.accuracy.high))
-    x, y = to_pixels((point.cost.median, point.accuracy.value))
-    return (
-        Bbox.from_extents(x - 6, min(low, y - 6), x + 6, max(high, y + 6)),
-        Bbox.from_extents(min(left, x - 6), y - 3, max(right, x + 6), y + 3),
+def _label(point: Point) -> Label:
+    at, top1 = point.cost, point.accuracy
+    return Label(
+        text=words.method(point.path.name),
+        x=at.median,
+        y=top1.value,
+        across=(at.low, at.high),
+        up=(top1.low, top1.high),
+        bold=point.path.kind == "method",
     )
 
 

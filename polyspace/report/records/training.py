@@ -1,8 +1,6 @@
-"""How training went, and what was exported of it."""
+"""How training went."""
 
 from pathlib import Path
-
-from pydantic import JsonValue
 
 from polyspace.report.records.record import Record, read
 
@@ -23,23 +21,6 @@ class Curves(Record):
         return [name for name in names if name.endswith(end)]
 
 
-class Proof(Record):
-    """proof.json: an exported bundle, reloaded and compared with its source."""
-
-    dtype: str
-    float32_bytes: int
-    bytes: int
-    ratio: float
-    clips: int
-    top1_source: float
-    top1_export: float
-    difference_points: float
-    agreement: float
-    max_abs_logit: float
-    threshold_points: float
-    quantization_info: JsonValue
-
-
 def read_curves(path: Path) -> Curves:
     """Read a training stage's curves.json.
 
@@ -47,12 +28,3 @@ def read_curves(path: Path) -> Curves:
         RecordError: It isn't there, or isn't one.
     """
     return read(path, Curves)
-
-
-def read_proof(path: Path) -> Proof:
-    """Read a bundle's proof.json.
-
-    Raises:
-        RecordError: It isn't there, or isn't one.
-    """
-    return read(path, Proof)

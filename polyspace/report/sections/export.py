@@ -1,41 +1,32 @@
-"""What the bundle weighs, and how well it agrees with what it was made from."""
+"""What the exported formats weigh, and how well they agree with what they were made from."""
 
-import json
 from collections.abc import Mapping
 
 from polyspace.report import words
-from polyspace.report.blocks import Facts, Folded, Listing, Paragraph, Picture, Section
+from polyspace.report.blocks import Block, Heading, Paragraph, Picture, Section
+from polyspace.report.exports import formats
 from polyspace.report.figures import sizes
 from polyspace.report.records.evaluation import Evaluation
-from polyspace.report.records.training import Proof
+from polyspace.report.records.exports import Exports
 
 
-def section(evaluation: Evaluation, proof: Proof, stores: Mapping[str, int]) -> Section:
-    """Show what was proved, and what everything weighs."""
-    proved = {
-        "weights": f"{words.size(proof.bytes)} instead of {words.size(proof.float32_bytes)}, "
-        f"{proof.ratio:.3f} of the size",
-        "top-1": f"{words.percent(proof.top1_export)}, of the source "
-        f"{words.percent(proof.top1_source)}: {proof.difference_points:+.2f} points, "
-        f"{proof.threshold_points:g} allowed",
-        "same class named": f"{words.percent(proof.agreement)} of {proof.clips} clips",
-        "largest change of a logit": f"{proof.max_abs_logit:.3g}",
-    }
+def section(evaluation: Evaluation, exports: Exports, stores: Mapping[str, int]) -> Section:
+    """Show every format side by side, and what everything weighs."""
+    clips = max((proof.clips for proof in exports.proofs), default=0)
     caption = (
-        f"Weights before and after export as {proof.dtype}, and the features that the stores hold "
-        f"for each backbone. n = {proof.clips} clips in the proof; {words.origin(evaluation)}."
+        f"Weights of every format beside float32, and the features that the stores hold for each "
+        f"backbone. n = {clips} clips in the proofs; {words.origin(evaluation)}."
     )
-    info = json.dumps(proof.quantization_info, indent=1, ensure_ascii=False)
-    return Section(
-        "export",
-        "Export and sizes",
-        [
-            Paragraph(
-                "The bundle was read back in a fresh process and compared with its source on "
-                "held-out clips before it was published."
-            ),
-            Facts(proved),
-            Picture("sizes", sizes.draw(proof, stores), caption, "Sizes of weights and features"),
-            Folded("How the weights were stored", [Listing(info)]),
-        ],
-    )
+    blocks: list[Block] = [
+        Paragraph(formats.sentence(exports)),
+        *([formats.agreement(exports), *formats.cost(exports)] if exports.formats else []),
+        Paragraph(
+            "Every bundle was read back in a fresh process and compared with its source on "
+            "held-out clips before it was published; the page of proof in each has the details.",
+            quiet=True,
+        ),
+        Picture("sizes", sizes.draw(exports.proofs, stores), caption, "Sizes on disk"),
+    ]
+    if exports.refused:
+        blocks += [Heading("Refused"), *formats.refused(exports)]
+    return Section("export", "Export and sizes", blocks)

@@ -3,7 +3,7 @@ import csv
 import pytest
 
 from polyspace.report import evaluation, markdown
-from polyspace.report.blocks import Code, Facts, Folded, Listing, Noted, Paragraph, Table
+from polyspace.report.blocks import Code, Facts, Folded, Link, Listing, Noted, Paragraph, Table
 from tests.support.records import SIZES, write_records
 
 HOSTILE = "<b>|`x`*_[a](javascript:1)#\n# title"
@@ -13,7 +13,7 @@ HOSTILE = "<b>|`x`*_[a](javascript:1)#\n# title"
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("markdown")
     found = write_records(folder)
-    material = evaluation.read(found.folder, proof=found.proof, sizes=SIZES)
+    material = evaluation.read(found.folder, exports=found.exports, sizes=SIZES)
     return evaluation.write(material, folder / "out").parent
 
 
@@ -51,6 +51,7 @@ def test_every_kind_of_block_is_written():
     blocks = {
         "- a: `b`": Facts({"a": Code("b")}),
         "    one\n    two": Listing("one\ntwo"),
+        "| [a b](<c/d%20e.html>) |": Table(("h",), [(Link("a b", "c/d%20e.html"),)]),
         "| x: y |": Table(("h",), [(Noted("x", "y"),)]),
         "<details><summary>t</summary>\n\nu\n\n</details>": Folded("t", [Paragraph("u")]),
     }

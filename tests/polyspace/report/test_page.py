@@ -32,7 +32,7 @@ class Reader(HTMLParser):
 
 
 def compose(found, sizes=SIZES):
-    material = evaluation.read(found.folder, proof=found.proof, sizes=sizes)
+    material = evaluation.read(found.folder, exports=found.exports, sizes=sizes)
     return evaluation.write(material, found.folder / "out").read_text()
 
 
@@ -129,7 +129,7 @@ def test_a_hundred_classes_and_classes_without_clips_can_be_drawn(written):
 
 def test_a_missing_record_leaves_no_page(tmp_path):
     found = write_records(tmp_path)
-    found.proof.unlink()
-    with pytest.raises(RecordError, match=r"proof\.json"):
+    found.exports.unlink()
+    with pytest.raises(RecordError, match=r"exports\.json"):
         compose(found)
     assert not (tmp_path / "out").exists()

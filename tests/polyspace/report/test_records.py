@@ -7,7 +7,8 @@ import pytest
 from polyspace.errors import RecordError
 from polyspace.report.records.arrays import read_vectors
 from polyspace.report.records.evaluation import read_evaluation
-from polyspace.report.records.training import read_curves, read_proof
+from polyspace.report.records.exports import read_exports
+from polyspace.report.records.training import read_curves
 from tests.support.records import TEACHERS, write_records
 
 
@@ -17,7 +18,7 @@ def test_every_record_reads_back(tmp_path):
     vectors = read_vectors(tmp_path / "vectors.npz", evaluation)
     assert evaluation.method("fusion").kind == "method"
     assert vectors.true["motion_vectors"].shape == vectors.translated["motion_vectors"].shape
-    assert read_proof(written.proof).dtype == "float16"
+    assert [proof.kind for proof in read_exports(written.exports).proofs] == ["fp16", "int8"]
 
 
 def test_a_class_without_clips_has_no_accuracy_whether_written_as_null_or_nan(evaluation):
@@ -40,8 +41,8 @@ def test_an_unknown_method_is_an_error_that_lists_the_known_ones(evaluation):
 
 
 def test_a_missing_record_names_its_path_and_the_remedy(tmp_path):
-    with pytest.raises(RecordError, match=r"proof\.json: No such file.*run the stage"):
-        read_proof(tmp_path / "proof.json")
+    with pytest.raises(RecordError, match=r"exports\.json: No such file.*run the stage"):
+        read_exports(tmp_path / "exports.json")
 
 
 def test_another_schema_is_an_error_that_names_the_place(tmp_path):

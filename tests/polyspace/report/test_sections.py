@@ -2,8 +2,8 @@ import re
 
 from polyspace.report import page
 from polyspace.report.records.arrays import read_projections, read_vectors
+from polyspace.report.records.exports import Exports
 from polyspace.report.records.looks import Looks
-from polyspace.report.records.training import read_proof
 from polyspace.report.sections import (
     classes,
     clips,
@@ -15,7 +15,8 @@ from polyspace.report.sections import (
     spaces,
     translation,
 )
-from tests.support.records import SIZES, write_records
+from tests.support.exports import exports
+from tests.support.records import SIZES
 
 
 def html(section):
@@ -82,12 +83,21 @@ def test_every_converter_of_every_teacher_is_a_row(evaluation):
     assert rows[0][-1] == "10.0 %"
 
 
-def test_the_export_says_what_changed_and_what_was_allowed(tmp_path, evaluation):
-    proof = read_proof(write_records(tmp_path).proof)
-    text = html(export.section(evaluation(), proof, SIZES))
-    assert "3.81 MB instead of 7.6 MB" in text
-    assert "+0.00 points, 0.5 allowed" in text
-    assert "kept_float32" in text
+def test_every_exported_format_is_a_row_and_refused_ones_have_their_reason(evaluation):
+    found = Exports.model_validate(exports("fp16", "int8", refused={"onnx": "no onnx here"}))
+    text = html(export.section(evaluation(), found, SIZES))
+    rows = cells(text)
+    sizes = {row[0]: row[1:3] for row in rows if len(row) == 7}
+    assert sizes == {"fp16": ["3.81 MB", "0.502"], "int8": ["1.96 MB", "0.258"]}
+    assert ["onnx", "no onnx here"] in rows
+    assert "Refused: onnx." in text
+
+
+def test_an_export_without_any_bundle_has_no_empty_table(evaluation):
+    found = Exports.model_validate(exports(refused={"fp16": "NaN"}))
+    text = html(export.section(evaluation(), found, SIZES))
+    assert ["fp16", "NaN"] in cells(text)
+    assert "of float32" not in text
 
 
 def test_the_provenance_has_command_fingerprints_and_versions(evaluation):

@@ -4,6 +4,7 @@ from math import nan
 import pytest
 
 from polyspace.report import words
+from polyspace.report.records.inference import Span
 from polyspace.report.records.record import Estimate
 
 
@@ -69,3 +70,39 @@ def test_a_moment_names_its_time_zone_if_it_has_one():
     when = datetime(2026, 11, 21, 5, 0, tzinfo=UTC)
     assert words.moment(when) == "21 November 2026, 05:00 UTC"
     assert words.moment(when.replace(tzinfo=None)) == "21 November 2026, 05:00"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (0.01234, "0.0123"),
+        (1.0, "1.00"),
+        (12.34, "12.3"),
+        (1234.5, "1234"),
+        (99.96, "100.0"),
+    ],
+)
+def test_three_figures_are_never_a_power_of_ten(value, text):
+    assert words.figures(value) == text
+
+
+def test_spans_have_their_quantiles_in_brackets():
+    assert words.milliseconds(Span(median=12.34, low=9.9, high=100)) == "12.3 [9.90, 100]"
+    assert words.times(Span(median=0.265, low=0.2, high=0.3049)) == "0.27 [0.20, 0.30]"
+    assert words.times(Span(median=0.0123, low=0.0041, high=0.1)) == "0.012 [0.004, 0.10]"
+
+
+def test_what_rounds_to_zero_has_no_minus():
+    assert words.signed(-0.001) == "+0.00"
+    assert words.signed(-0.71) == "\N{MINUS SIGN}0.71"
+
+
+def test_a_machine_has_threads_in_the_right_number():
+    assert words.machine("a processor", 1) == "a processor, 1 thread"
+    assert words.machine("a processor", 2) == "a processor, 2 threads"
+
+
+def test_a_factor_stays_with_its_sign():
+    times = "\N{MULTIPLICATION SIGN}"
+    assert words.unbroken(f"0.23 {times} the time") == f"0.23\N{NO-BREAK SPACE}{times} the time"

@@ -1,0 +1,1 @@
+"""Exported bundles as people see them: the proof of each, and all formats side by side."""
