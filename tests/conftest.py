@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from polyspace.store.block import Block
 from polyspace.store.layout import ArraySpec, ClipRows, StoreHeader
 from polyspace.store.writer import StoreWriter
+from tests.support.exported import exportable
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +37,30 @@ def stores_of(tmp_path_factory):
 def feature_stores(stores_of, tmp_path):
     """A folder of stores of this test's own."""
     return Path(shutil.copytree(stores_of("motion"), tmp_path / "features"))
+
+
+@pytest.fixture(scope="session")
+def exported_source(tmp_path_factory):
+    """Stores and checkpoints that can be exported; not to be changed."""
+    return exportable(tmp_path_factory.mktemp("exportable"))
+
+
+@pytest.fixture
+def same_process(monkeypatch, tmp_path):
+    """Proofs without a process of their own, which takes seconds to start."""
+    from polyspace.export.proof import child, fresh
+
+    folder = tmp_path / "answers"
+    folder.mkdir()
+
+    def answer(job):
+        return child.do(job, folder), load_file(folder / "logits.safetensors")["logits"]
+
+    monkeypatch.setattr(fresh, "answer", answer)
+    monkeypatch.setattr(fresh, "time", lambda job: child.do(job, folder))
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

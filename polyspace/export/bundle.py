@@ -4,40 +4,42 @@ What lies in one stands in `polyspace.export.contents`. It appears whole, and on
 holds; otherwise nothing is left, and what was there before stays.
 """
 
-import json
-import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal, get_args
 
+import tyro
 from pydantic import Field
-from safetensors.torch import save
 
 from polyspace import console
 from polyspace.config import Config
+from polyspace.data import featurize
 from polyspace.errors import ExportError
-from polyspace.export import contents, proof, source
-from polyspace.export.contents import CONFIG, PROOF
+from polyspace.export import card, contents, folders, outcome, source
+from polyspace.export.assembly import REFERENCES, assemble
+from polyspace.export.command import command
+from polyspace.export.contents import PROOF
 from polyspace.export.formats import kinds
-from polyspace.export.formats.kinds import Entry, FormatName
+from polyspace.export.formats.kinds import Entry, FormatName, Subject
+from polyspace.export.proof.prove import Pair, prove
+from polyspace.export.proof.terms import Terms
+from polyspace.export.proof.thresholds import decide
 from polyspace.export.source import CPU, Source
-from polyspace.export.stored import quantization_info
+from polyspace.precision import DeviceName, device_named
 from polyspace.progress import Progress
+from polyspace.report.exports import proof as page
 from polyspace.train.sources import StoredClips
 
-EVERYWHERE: tuple[FormatName, ...] = (
-    "fp32",
-    "fp16",
-    "bf16",
-    "mixed",
-    "int8",
-    "onnx",
-    "onnx_int8",
-    "onnx_int8_static",
-    "pt2",
+EVERYWHERE: tuple[FormatName, ...] = tuple(
+    name for name in get_args(FormatName) if kinds.MODULES[name] not in ("inductor", "torchao")
 )
 """Formats that need neither a compiler nor a package that only they need."""
+
+TRACED = 2
+"""Training clips that a format without calibration is given: as many as a graph is traced over."""
 
 
 class ExportSettings(Config):
@@ -47,12 +49,24 @@ class ExportSettings(Config):
     """One or several; each goes into a folder of its name."""
     entry: Entry = "tokens"
     """What the exported model takes: the student's tokens, or the pictures that it is fed."""
+    weights: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """NAME=FOLDER, where the student's weights lie, if not where the store says; for pictures."""
     keep_float32: tuple[str, ...] = ()
     """Modules, by the start of their names, whose weights stay float32."""
     calibration_clips: Annotated[int, Field(ge=1)] = 256
     """Training clips at most that onnx_int8_static measures activations on."""
-    threshold_points: Annotated[float, Field(ge=0)] = 0.5
-    """Largest difference in top-1 accuracy, in points, that is still published."""
+    threshold_points: Annotated[float, Field(ge=0)] | None = None
+    """Largest difference in top-1 accuracy, in points, that is still published; None: the format's
+    own (0 for fp32, 0.5 for those of int8, 0.1 for the others)."""
+    threshold_agreement: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Smallest share of clips with the same class that is still published; None: the format's own
+    (1 for fp32, any for the others)."""
+    threshold_kl: Annotated[float, Field(ge=0)] | None = None
+    """Largest mean divergence of the chances, in nats, that is still published; None: any."""
+    measure: bool = True
+    """Measure time and memory, too; without, the proof is of agreement alone."""
+    device: DeviceName = "auto"
+    """Where source and export are compared and timed."""
     refused: Literal["fail", "report"] = "fail"
     """Where a format fails its proof: end with an error once the others are done, or say so."""
 
@@ -70,6 +84,8 @@ class ExportConfig(ExportSettings):
     """Data set; needed only where the folder holds the stores of several."""
     split: str = "test"
     """Split of the held-out clips."""
+    root: Path | None = None
+    """Folder of the videos, for pictures: to calibrate and to compare with."""
     evaluation: Path | None = None
     """Folder that polyspace.train.evaluate wrote, for the model card."""
     out: Path = Path("bundles")
@@ -87,87 +103,94 @@ def run(config: ExportConfig, name: FormatName) -> Generator[Progress, None, Pat
         CheckpointError: Converters or fusion are missing, or something else.
         ExportError: A weight doesn't fit the type, or the export disagrees with its source;
             nothing is published.
+        RecordError: The evaluation is missing, or of another version.
     """
+    card.quoted(config.evaluation)  # refused before the work, not after it
     yield Progress(0, 3, f"{name}: writing")
     out = config.folder(name)
-    contents.recover(out)
-    contents.refuse_other(out)
-    partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with folders.publishing(out, contents.SUMS) as partial:
         yield from _make(config, name, partial)
         contents.seal(partial)
         yield Progress(2, 3, f"{name}: publishing")
-        contents.publish(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     yield Progress(3, 3, f"{name}: the same answers")
     return out
 
 
 def main(config: ExportConfig) -> None:
     """Export in every format, and say how small and how true each came out."""
-    refused: list[str] = []
+    refused: dict[str, str] = {}
     for name in config.formats:
         try:
-            console.say(in_words(console.show(run(config, name), name)))
+            console.say(outcome.in_words(console.show(run(config, name), name)))
         except ExportError as error:
-            refused.append(f"{name}: {error}")
-    if refused and config.refused == "fail":
-        raise ExportError("; ".join(refused))
-    for line in refused:
-        console.say(f"refused: {line}")
+            refused[name] = str(error)
+    fails = config.refused == "fail"
+    if outcome.write(config.out, refused, fails=fails):
+        outcome.show(config.out)
+    outcome.conclude(refused, fails=fails)
 
 
-def in_words(folder: Path) -> str:
-    """Say how small and how true a bundle came out."""
-    found = json.loads((folder / PROOF).read_text())
-    return (
-        f"{folder}: {found['bytes']:,} bytes, {found['ratio']:.3f} of float32; top-1 "
-        f"{found['top1_source']:.1%} before, {found['top1_export']:.1%} after on {found['clips']} "
-        f"held-out clips; {found['agreement']:.1%} of the answers are the same"
-    )
+def again(config: ExportConfig, name: FormatName) -> str:
+    """Write the command that makes one bundle again."""
+    return command("polyspace.export.bundle", config.model_copy(update={"formats": (name,)}))
 
 
 def _make(config: ExportConfig, name: FormatName, folder: Path) -> Generator[Progress]:
     """Write a bundle and prove it."""
-    made = Source.read(config.converters, config.fusion)
-    training = _clips(config, "train")
+    given = dict(featurize.named_folder(entry) for entry in config.weights)
+    made = Source.read(config.converters, config.fusion, given)
+    training, held_out = _clips(config, "train"), _clips(config, config.split)
     subject = source.subject(
-        made, config.entry, training, count=config.calibration_clips, keep=config.keep_float32
+        made,
+        config.entry,
+        training,
+        count=config.calibration_clips if name in kinds.CALIBRATED else TRACED,
+        keep=config.keep_float32,
+        root=config.root if name in kinds.CALIBRATED else None,
     )
-    folder.mkdir(parents=True)
-    stored = kinds.of(name).write(name, subject, folder)
-    sizes = {
-        "bytes": contents.size(folder, stored.files),
-        "float32_bytes": len(save(dict(made.model.state_dict()))),
-    }
-    info = quantization_info(
-        stored,
-        size=sizes["bytes"],
-        float32_size=sizes["float32_bytes"],
-        sources=made.digests,
-        keep_float32=config.keep_float32,
-    )
-    contents.write_json(
-        folder / CONFIG,
-        {
-            "format": contents.FORMAT,
-            "kind": name,
-            "entry": config.entry,
-            "model": made.model.specs(),
-            "class_names": list(made.model.fusion.spec.class_names),
-            "student": source.student_record(training, made.student),
-            "quantization_info": info,
-            "provenance": made.provenance,
-        },
-    )
+    student = source.student_record(held_out, made.student)
+    sizes = assemble(name, subject, made, student, folder)
     yield Progress(1, 3, f"{name}: comparing in a fresh process")
-    found = proof.prove(
-        folder, made.model, _clips(config, config.split), threshold_points=config.threshold_points
+    beside = _reference(name, subject, made, student, folder)
+    with beside if config.measure else nullcontext(folder) as reference:
+        pair = Pair(folder, reference, **asdict(sizes))
+        found = prove(pair, made, held_out, _terms(config, name))
+    contents.write_json(folder / PROOF, found.record())
+    page.write(folder)
+    card.write(folder, config.evaluation)
+
+
+@contextmanager
+def _reference(
+    name: FormatName, subject: Subject, made: Source, student: Mapping[str, Any], folder: Path
+) -> Generator[Path]:
+    """Give the bundle that another one is timed beside; it may be that one itself."""
+    kind = REFERENCES[subject.entry]
+    if name == kind and not subject.keep_float32:
+        yield folder
+        return
+    with TemporaryDirectory(prefix="polyspace-reference-") as scratch:
+        reference = Path(scratch) / kind
+        assemble(kind, subject, made, student, reference)
+        yield reference
+
+
+def _terms(config: ExportConfig, name: FormatName) -> Terms:
+    thresholds = decide(
+        name,
+        points=config.threshold_points,
+        agreement=config.threshold_agreement,
+        mean_kl=config.threshold_kl,
     )
-    ratio = sizes["bytes"] / sizes["float32_bytes"]
-    contents.write_json(folder / PROOF, {"kind": name, **sizes, "ratio": ratio, **asdict(found)})
+    return Terms(
+        name,
+        config.entry,
+        thresholds,
+        device_named(config.device),
+        measure=config.measure,
+        root=config.root,
+        command=again(config, name),
+    )
 
 
 def _clips(config: ExportConfig, split: str) -> StoredClips:

@@ -47,7 +47,7 @@ def plan(
         ExportError: `keep` names a module that the model doesn't have.
     """
     trained = dict(model.named_parameters())
-    _refuse_unknown(keep, trained)
+    refuse_unknown(keep, trained)
     kept = tuple(keep) + (tuple(_norms(model)) if keep_norms else ())
 
     def choose(name: str, values: Tensor) -> WeightType | None:
@@ -109,7 +109,21 @@ def describe(
     model: nn.Module, state: Mapping[str, Tensor], types: Mapping[str, WeightType | None]
 ) -> tuple[StoredTensor, ...]:
     """Say of every tensor of a model what its type makes of it."""
-    trained = {name for name, _ in model.named_parameters()}
+    return describe_state(state, {name for name, _ in model.named_parameters()}, types)
+
+
+def describe_state(
+    state: Mapping[str, Tensor],
+    trained: Collection[str],
+    types: Mapping[str, WeightType | None],
+) -> tuple[StoredTensor, ...]:
+    """Say of every tensor what its type makes of it, for a state whose module isn't known.
+
+    Args:
+        state: The tensors, as they were.
+        trained: Names of those that are parameters.
+        types: What `cast_state` is given.
+    """
     return tuple(
         _describe(name, "parameter" if name in trained else "buffer", values, types[name])
         for name, values in state.items()
@@ -167,7 +181,7 @@ def _describe_int8(name: str, kind: TensorKind, values: Tensor) -> StoredTensor:
 
 
 def _largest(values: Tensor) -> float:
-    return float(values.abs().max()) if values.numel() else 0.0
+    return float(values.double().abs().max()) if values.numel() else 0.0
 
 
 def _rms(before: Tensor, after: Tensor) -> float:
@@ -180,7 +194,12 @@ def _norms(model: nn.Module) -> list[str]:
     return [name for name, module in model.named_modules() if isinstance(module, NORMS)]
 
 
-def _refuse_unknown(keep: Collection[str], trained: Collection[str]) -> None:
+def refuse_unknown(keep: Collection[str], trained: Collection[str]) -> None:
+    """Refuse names that no trained weight's name begins with.
+
+    Raises:
+        ExportError: There is one.
+    """
     for module in keep:
         if not any(name == module or name.startswith(f"{module}.") for name in trained):
             some = ", ".join(sorted({name.rpartition(".")[0] for name in trained})[:6])

@@ -13,18 +13,18 @@ It appears whole, in one rename; what reads it checks every listed file first.
 
 import json
 import re
-import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from polyspace.errors import CheckpointError, ExportError
-from polyspace.files import sha256_file, sync_folder, write_atomically
+from polyspace.errors import CheckpointError
+from polyspace.files import sha256_file, write_atomically
 
 FORMAT = 2
 
 CONFIG = "config.json"
 PROOF = "proof.json"
+CARD = "README.md"
 SUMS = "SHA256SUMS"
 
 LINE = re.compile(r"([0-9a-f]{64})  ([\w.\-]+)")
@@ -43,8 +43,12 @@ def seal(folder: Path) -> None:
     write_atomically(folder / SUMS, lambda file: file.write(text))
 
 
-def verify(folder: Path) -> None:
+def verify(folder: Path, *, needed: Collection[str] = (CONFIG, PROOF)) -> None:
     """Check every byte of a bundle against what was written.
+
+    Args:
+        folder: The bundle.
+        needed: Files that have to be among those that are listed.
 
     Raises:
         CheckpointError: It is no bundle, a file is missing or altered, or the list itself is.
@@ -56,9 +60,9 @@ def verify(folder: Path) -> None:
             f"polyspace.export.bundle wrote"
         )
     listed = dict(_listed(sums))
-    for needed in (CONFIG, PROOF):
-        if needed not in listed:
-            raise CheckpointError(f"{sums} lists no {needed}: {_REMEDY}")
+    for name in needed:
+        if name not in listed:
+            raise CheckpointError(f"{sums} lists no {name}: {_REMEDY}")
     for name, digest in listed.items():
         path = folder / name
         if not path.is_file() or sha256_file(path) != digest:
@@ -81,52 +85,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     return content
 
 
-def refuse_other(out: Path) -> None:
-    """Refuse to put a bundle in the place of something that is none.
-
-    Raises:
-        ExportError: There is a file, or a folder that no export wrote.
-    """
-    if out.is_dir() and (not any(out.iterdir()) or (out / SUMS).is_file()):
-        return
-    if out.exists():
-        raise ExportError(
-            f"{out} exists and is no bundle: nothing was written; name another --out, or remove it"
-        )
-
-
-def publish(partial: Path, out: Path) -> None:
-    """Put a finished folder in the place of the old one.
-
-    A process that is killed in between leaves the old one as it was, or beside it as NAME.old;
-    `recover` puts that back.
-    """
-    refuse_other(out)
-    old = _old(out)
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    partial.rename(out)
-    sync_folder(out.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def recover(out: Path) -> None:
-    """Undo what a process left that was killed while it published."""
-    if not out.exists() and _old(out).is_dir():
-        _old(out).rename(out)
-
-
 def size(folder: Path, names: Iterable[str]) -> int:
     """Give the bytes of some files."""
     return sum((folder / name).stat().st_size for name in names)
 
 
 _REMEDY = "export the bundle again, or copy it again"
-
-
-def _old(out: Path) -> Path:
-    return out.with_name(f"{out.name}.old")
 
 
 def _listed(sums: Path) -> Iterable[tuple[str, str]]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from prefect.settings import get_current_settings
 
+from tests.support.services import free_port
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -17,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 def worker() -> Generator[subprocess.Popen[bytes]]:
     """A worker of the pool, in a process group of its own."""
     process = subprocess.Popen(
-        (sys.executable, "-m", "prefect", "worker", "start", "--pool", "polyspace"),
+        (sys.executable, "-m", "flows.work", "--health-port", str(free_port())),
         cwd=ROOT,
         env={**os.environ, "PREFECT_API_URL": str(get_current_settings().api.url)},
         stdout=subprocess.DEVNULL,

@@ -54,7 +54,7 @@ def run(scale: Scale, folder: Path) -> Outcome:
         for kind, file, damage in _damages(scale, path, draw, share, len(stores)):
             seen.tried[kind] += 1
             name = f"{path.name}: {kind} in {file.relative_to(path)}"
-            with _damaged(file, damage):
+            with damaged(file, damage):
                 _judge(path, truth, file.relative_to(path).parts[0], name, seen)
             if file.parts[-3] in AXES:
                 # As if it had just been read and found good: only its change time can tell.
@@ -91,22 +91,23 @@ def _damages(
     """Give one store's share of the damages; each file gets its part, whatever its size."""
     files = sorted(file for file in path.rglob("*") if file.is_file())
     for kind, wanted, make in (
-        ("one-bit flips", scale.flips, _flip),
-        ("files cut short", scale.truncations, _cut),
-        ("files deleted", scale.deletions, _delete),
+        ("one-bit flips", scale.flips, flip),
+        ("files cut short", scale.truncations, cut),
+        ("files deleted", scale.deletions, delete),
     ):
         for number in range(share, wanted, shares):
             file = files[number // shares % len(files)]
             yield kind, file, make(file.read_bytes(), draw, number // shares // len(files))
 
 
-def _flip(content: bytes, draw: random.Random, turn: int) -> Damage:
+def flip(content: bytes, draw: random.Random, turn: int) -> Damage:
+    """Flip each bit of the last byte first, then any."""
     place = len(content) - 1 if turn < 8 else draw.randrange(len(content))
     bit = turn if turn < 8 else draw.randrange(8)
     return lambda good: good[:place] + bytes([good[place] ^ 1 << bit]) + good[place + 1 :]
 
 
-def _cut(content: bytes, draw: random.Random, turn: int) -> Damage:
+def cut(content: bytes, draw: random.Random, turn: int) -> Damage:
     """Cut to nothing first, then by a byte, then by each of the last lines, then anywhere."""
     lines = content[:-1].split(b"\n")
     ends = [0, len(content) - 1]
@@ -115,12 +116,13 @@ def _cut(content: bytes, draw: random.Random, turn: int) -> Damage:
     return lambda good: good[:end]
 
 
-def _delete(content: bytes, draw: random.Random, turn: int) -> Damage:
+def delete(content: bytes, draw: random.Random, turn: int) -> Damage:
+    """Delete the file."""
     return lambda good: None
 
 
 @contextmanager
-def _damaged(file: Path, damage: Damage) -> Generator[None]:
+def damaged(file: Path, damage: Damage) -> Generator[None]:
     """Damage a file for a while; its inode and time of modification stay as they were."""
     good, before = file.read_bytes(), file.stat()
     bad = damage(good)

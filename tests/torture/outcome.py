@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from polyspace.export.bundle import EVERYWHERE
+from polyspace.export.formats.kinds import FormatName
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -30,6 +33,10 @@ class Scale:
     save_kills: int
     mutations: int
     """Videos that are changed at random."""
+    bundle_flips: int
+    bundle_cuts: int
+    bundle_formats: tuple[FormatName, ...]
+    """Of the bundles that are damaged."""
 
 
 FULL = Scale(
@@ -48,6 +55,9 @@ FULL = Scale(
     train_steps=3_000,
     save_kills=500,
     mutations=100_000,
+    bundle_flips=1_000,
+    bundle_cuts=300,
+    bundle_formats=EVERYWHERE,
 )
 QUICK = Scale(
     kills=10,
@@ -65,6 +75,9 @@ QUICK = Scale(
     train_steps=150,
     save_kills=20,
     mutations=400,
+    bundle_flips=120,
+    bundle_cuts=40,
+    bundle_formats=("int8",),
 )
 
 

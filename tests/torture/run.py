@@ -11,6 +11,7 @@ from pathlib import Path
 from polyspace import console
 from polyspace.config import Config
 from tests.torture import (
+    bundles,
     damage,
     durability,
     full_disk,
@@ -33,6 +34,7 @@ PROMISES: dict[str, Callable[[Scale, Path], Outcome]] = {
     "resume": resume.run,
     "saving": saving.run,
     "videos": videos.run,
+    "bundles": bundles.run,
 }
 
 
@@ -40,8 +42,8 @@ class TortureConfig(Config):
     """What is run, and where the table goes."""
 
     only: tuple[str, ...] = tuple(PROMISES)
-    """Of kills, damage, sharing, full_disk, durability, workers, resume, saving
-    and videos."""
+    """Of kills, damage, sharing, full_disk, durability, workers, resume, saving,
+    videos and bundles."""
     quick: bool = False
     """At the scale of the tests."""
     out: Path | None = None
