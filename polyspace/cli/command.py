@@ -9,13 +9,16 @@ from typing import Annotated, NoReturn
 from tyro.conf import arg, subcommand
 
 from polyspace import console
-from polyspace.cli import data, doctor, estimate, report, store
+from polyspace.cli import data, doctor, estimate, predict, report, store
 from polyspace.cli.data import Data
 from polyspace.cli.doctor import Doctor
 from polyspace.cli.estimate import Estimate
+from polyspace.cli.predict import Predict
 from polyspace.cli.report import Compare, Report
 from polyspace.cli.store import Store
 from polyspace.config import Config
+from polyspace.export import select_best
+from polyspace.export.select_best import SelectConfig
 from polyspace.models.backbones.registry import NAMES
 
 
@@ -31,8 +34,10 @@ class Command(Config):
         | Annotated[Estimate, subcommand("estimate")]
         | Annotated[Data, subcommand("data")]
         | Annotated[Store, subcommand("store")]
+        | Annotated[Predict, subcommand("predict")]
         | Annotated[Report, subcommand("report")]
         | Annotated[Compare, subcommand("compare")]
+        | Annotated[SelectConfig, subcommand("select")]
         | Annotated[Backbones, subcommand("backbones")],
         arg(name=""),
     ]
@@ -53,10 +58,14 @@ def _run(command: Command) -> None:
             data.run(asked)
         case Store() as asked:
             store.run(asked)
+        case Predict() as asked:
+            predict.run(asked)
         case Report() as asked:
             report.write(asked)
         case Compare() as asked:
             report.compare(asked)
+        case SelectConfig() as asked:
+            select_best.main(asked)
         case Backbones():
             console.say("\n".join(NAMES))
 
