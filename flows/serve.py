@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -10,17 +9,16 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
-from urllib.request import urlopen
 
 from pydantic import Field
 
+from flows.services import processes
 from polyspace import console
 from polyspace.config import Config
 from polyspace.errors import ConfigError
 from tasks import addresses
 
 RUNS = Path("runs")
-HEALTHY_WITHIN_SECONDS = 120
 ENVIRONMENT = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -95,24 +93,18 @@ def _server(
     Raises:
         ConfigError: The port is taken, or the server doesn't start.
     """
-    _refuse_taken(port, f"--{name}-port")
+    processes.refuse_taken(port, f"--{name}-port")
     log = RUNS / f"{name}.log"
-    log.parent.mkdir(exist_ok=True)
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            (sys.executable, "-m", *command),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=_environment(port),
-        )
+    log.unlink(missing_ok=True)
+    process = processes.start(
+        (sys.executable, "-m", *command), environment=_environment(port), log=log
+    )
     try:
-        _wait(process, f"{addresses.local(port)}{health}", log)
+        url = f"{addresses.local(port)}{health}"
+        processes.wait(process, processes.answers(url), url, log)
         yield process
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
+        processes.end(process)
 
 
 def _environment(port: int) -> dict[str, str]:
@@ -122,35 +114,6 @@ def _environment(port: int) -> dict[str, str]:
         **ENVIRONMENT,
         "PREFECT_SERVER_UI_API_URL": f"{addresses.local(port)}/api",
     }
-
-
-def _refuse_taken(port: int, option: str) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((addresses.HOST, port))
-        except OSError as error:
-            raise ConfigError(
-                f"port {port} is taken: stop what listens there, or choose another with {option}"
-            ) from error
-
-
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    """Wait until a server answers.
-
-    Raises:
-        ConfigError: It ended, or time did.
-    """
-    deadline = time.monotonic() + HEALTHY_WITHIN_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise ConfigError(f"{url} never answered, its server has ended: {log} says why")
-        try:
-            with urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise ConfigError(f"{url} did not answer in {HEALTHY_WITHIN_SECONDS} s: {log} may say why")
 
 
 if __name__ == "__main__":

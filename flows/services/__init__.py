@@ -1,0 +1,1 @@
+"""The servers and workers of a team, as `docker/compose.yaml` names them."""
