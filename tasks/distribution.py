@@ -50,23 +50,24 @@ class Watch:
 
 
 def run(
-    config: FeaturizeConfig, *, parts: int, patience_seconds: float
-) -> Generator[Progress, None, None]:
-    """Make the stores, hand out parts, and wait until the stores are complete.
+    config: FeaturizeConfig, *, parts: int, patience_seconds: float, deployment: str
+) -> Generator[Progress, None, tuple[Path, ...]]:
+    """Make the stores, hand out parts, and wait until the stores are complete; return them.
 
     Args:
         config: What to extract.
         parts: How many flow runs share the work.
         patience_seconds: How long to wait while nobody is at work.
+        deployment: Of `extract_part`; its name.
 
     Raises:
         ConfigError: There is no server that knows the deployment.
         StoreError: Clips are pending, and nobody is left who could do them.
     """
-    handing.refuse_unknown(FLOW)
+    handing.refuse_unknown(f"{FLOW}/{deployment}")
     stores = yield from featurize.make(config, work_items=parts * ITEMS_A_PART)
     job = Job(
-        flow=FLOW,
+        deployment=f"{FLOW}/{deployment}",
         # What was quarantined before has been taken up again already.
         parameters={
             "config": handing.for_workers(config, retry=False),
@@ -78,6 +79,7 @@ def run(
         error=StoreError,
     )
     yield from sharing.run(job, parts=parts, patience_seconds=patience_seconds)
+    return stores
 
 
 def _is_held(leases: Leases, place: storage.Storage) -> bool:

@@ -16,7 +16,8 @@ from polyspace.errors import StoreError
 from polyspace.store.metadata import is_store
 from polyspace.store.reader import FeatureStore
 from polyspace.store.repair import repair
-from tasks import distribution, lineage, stages
+from tasks import announcements, distribution, lineage, stages
+from tasks import parts as handing
 from tasks.stages import Stage
 from tasks.tracking import ALONE, Tracker
 
@@ -29,10 +30,14 @@ def extract(config: FeaturizeConfig, tracker: Tracker = ALONE) -> Path:
 
 @task(name="distribute extraction", task_run_name="distribute extraction", cache_policy=NO_CACHE)
 def distribute(
-    config: FeaturizeConfig, parts: int, patience_seconds: float, tracker: Tracker = ALONE
+    config: FeaturizeConfig,
+    parts: int,
+    patience_seconds: float,
+    deployment: str = handing.DEPLOYMENT,
+    tracker: Tracker = ALONE,
 ) -> Path:
     """Let workers run every backbone over every clip; return the folder of the feature stores."""
-    return _stage(config, _distribute(config, parts, patience_seconds), tracker)
+    return _stage(config, _distribute(config, parts, patience_seconds, deployment), tracker)
 
 
 @task(name="extract part", task_run_name="extract part", cache_policy=NO_CACHE)
@@ -84,16 +89,20 @@ def _stage(config: FeaturizeConfig, work: Generator[Advance, None, Path], tracke
 def _extract(config: FeaturizeConfig) -> Generator[Advance, None, Path]:
     """Extract what is missing or damaged; give the folder, as the stages after this one want it."""
     yield from _repair(config)
-    yield from featurize.run(config)
+    stores = yield from featurize.run(config)
+    announcements.features_finished(stores, config)
     return config.out
 
 
 def _distribute(
-    config: FeaturizeConfig, parts: int, patience_seconds: float
+    config: FeaturizeConfig, parts: int, patience_seconds: float, deployment: str
 ) -> Generator[Advance, None, Path]:
     """Let others extract what is missing or damaged; give the folder."""
     yield from _repair(config)
-    yield from distribution.run(config, parts=parts, patience_seconds=patience_seconds)
+    stores = yield from distribution.run(
+        config, parts=parts, patience_seconds=patience_seconds, deployment=deployment
+    )
+    announcements.features_finished(stores, config)
     return config.out
 
 

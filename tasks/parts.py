@@ -21,8 +21,12 @@ from polyspace.config import Config
 from polyspace.errors import ConfigError
 from tasks import addresses
 
-POOL = "polyspace"
-"""The work pool, and the name of every deployment in it."""
+POOLS: Mapping[str, str] = {"cpu": "polyspace-cpu", "gpu": "polyspace-gpu"}
+"""The work pools of workers that are started by hand or by systemd, by device."""
+ANY_GPU = "default"
+"""Queue of the pool of GPUs whose runs go to whichever is free."""
+DEPLOYMENT = "local-cpu"
+"""Name of the deployment that does parts, unless another is asked for."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Parts:
     """All parts of a job, and what was seen of them last."""
 
     client: SyncPrefectClient
+    pool: str
+    """Whose workers do them."""
     members: Sequence[Part]
     states: Mapping[UUID, State[Any]]
 
@@ -86,22 +92,26 @@ class Parts:
 
 @contextmanager
 def handed_out(
-    flow: str, parameters: Mapping[str, Any], *, count: int, about: str
+    deployment: str, parameters: Mapping[str, Any], *, count: int, about: str
 ) -> Generator[Parts]:
     """Hand out parts while the block runs; those that have not ended by then are cancelled.
 
     Args:
-        flow: Name of the flow that does a part; its deployment is called like the pool.
+        deployment: FLOW/NAME of the deployment that does a part.
         parameters: Of the flow, as JSON values; the same for each part.
         count: How many parts.
         about: What the job is about, for the runs' names.
+
+    Raises:
+        ConfigError: There is no server, or it knows no such deployment.
     """
+    pool = refuse_unknown(deployment)
     with get_client(sync_client=True) as client:
         members: list[Part] = []
-        parts = Parts(client, members, {})
+        parts = Parts(client, pool, members, {})
         try:
             names = (f"part {number} of {count}" for number in range(1, count + 1))
-            members.extend(_submit(flow, parameters, name, about) for name in names)
+            members.extend(_submit(deployment, parameters, name, about) for name in names)
             parts.look()
             yield parts
         finally:
@@ -130,22 +140,24 @@ def refuse_unreachable() -> None:
         )
 
 
-def refuse_unknown(flow: str) -> None:
-    """Refuse to hand out parts that no worker could do.
+def refuse_unknown(deployment: str) -> str:
+    """Refuse to hand out parts that no worker could do; give the pool of those that could.
 
     Raises:
-        ConfigError: There is no server, or it knows no deployment of the flow.
+        ConfigError: There is no server, or it knows no such deployment, or that has no pool.
     """
     refuse_unreachable()
-    deployment = f"{flow}/{POOL}"
     with get_client(sync_client=True) as client:
         try:
-            client.read_deployment_by_name(deployment)
+            found = client.read_deployment_by_name(deployment)
         except ObjectNotFound as error:
             raise ConfigError(
                 f"{get_current_settings().api.url} knows no deployment {deployment}: register it "
-                f"with python -m flows.deploy, as make serve does"
+                f"with make deploy, as make serve does, or choose one that is registered"
             ) from error
+    if found.work_pool_name is None:
+        raise ConfigError(f"deployment {deployment} is of no pool: register it with make deploy")
+    return found.work_pool_name
 
 
 def for_workers(config: Config, **changes: object) -> dict[str, JsonValue]:
@@ -160,15 +172,21 @@ def for_workers(config: Config, **changes: object) -> dict[str, JsonValue]:
     return config.model_copy(update={**anywhere, **changes}).model_dump(mode="json")
 
 
-def remedy() -> str:
-    """Say how to start a worker."""
-    api = get_current_settings().api.url
-    return f"PREFECT_API_URL={api} python -m prefect worker start --pool {POOL}"
+def queue(gpu: int) -> str:
+    """Name the queue whose runs go to one GPU and no other."""
+    return f"gpu-{gpu}"
 
 
-def _submit(flow: str, parameters: Mapping[str, Any], name: str, about: str) -> Part:
+def remedy(pool: str) -> str:
+    """Say how to start a worker of a pool."""
+    commands = {POOLS["cpu"]: "flows.work", POOLS["gpu"]: "flows.work --gpu 0"}
+    command = commands.get(pool, f"prefect worker start --pool {pool}")
+    return f"PREFECT_API_URL={get_current_settings().api.url} python -m {command}"
+
+
+def _submit(deployment: str, parameters: Mapping[str, Any], name: str, about: str) -> Part:
     run = run_deployment(
-        f"{flow}/{POOL}",
+        deployment,
         parameters=dict(parameters),
         flow_run_name=f"{name}, {about}",
         tags=[name],

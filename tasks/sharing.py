@@ -37,8 +37,8 @@ class Sight:
 class Job:
     """Work that parts share."""
 
-    flow: str
-    """Does a part."""
+    deployment: str
+    """FLOW/NAME; does a part."""
     parameters: Mapping[str, Any]
     """Of the flow, as JSON values."""
     about: str
@@ -63,7 +63,9 @@ def run(job: Job, *, parts: int, patience_seconds: float) -> Generator[Progress,
     """
     if not job.look().pending:
         return
-    with handing.handed_out(job.flow, job.parameters, count=parts, about=job.about) as members:
+    with handing.handed_out(
+        job.deployment, job.parameters, count=parts, about=job.about
+    ) as members:
         yield from _wait(job, members, patience_seconds)
     for words in members.account():
         console.say(words)
@@ -100,9 +102,9 @@ def _refuse_pending(job: Job, members: Parts, patience_seconds: float) -> None:
             f"{pending} {job.units} are pending, and all parts have ended: mend what is said of "
             f"them, and start the same flow again; nothing that is done is lost"
         )
-    gone = "no worker is left" if members.were_taken else f"no worker of {handing.POOL} took a part"
+    gone = "no worker is left" if members.were_taken else f"no worker of {members.pool} took a part"
     raise job.error(
         f"{pending} {job.units} are pending, and {gone} (nothing happened for "
-        f"{patience_seconds:g} seconds): start a worker with {handing.remedy()}, and then the same "
-        f"flow again; nothing that is done is lost"
+        f"{patience_seconds:g} seconds): start a worker with {handing.remedy(members.pool)}, and "
+        f"then the same flow again; nothing that is done is lost"
     )

@@ -43,13 +43,17 @@ def run(config: SweepConfig, tracker: Tracker = ALONE) -> None:
 
 @task(name="distribute trials", task_run_name="distribute trials", cache_policy=NO_CACHE)
 def distribute(
-    config: SweepConfig, parts: int, patience_seconds: float, tracker: Tracker = ALONE
+    config: SweepConfig,
+    parts: int,
+    patience_seconds: float,
+    deployment: str = handing.DEPLOYMENT,
+    tracker: Tracker = ALONE,
 ) -> None:
     """Let workers run the trials."""
-    handing.refuse_unknown(FLOW)
+    handing.refuse_unknown(f"{FLOW}/{deployment}")
     with studies.opened(config, identity(config)) as study:
         job = Job(
-            flow=FLOW,
+            deployment=f"{FLOW}/{deployment}",
             parameters={
                 "config": _for_workers(config),
                 "track": tracker.enabled,

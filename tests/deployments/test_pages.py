@@ -1,0 +1,204 @@
+"""Prefect's pages, driven by a real browser; and what the server does by itself."""
+
+import time
+
+import httpx
+import pytest
+from prefect import flow
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.exceptions import PrefectHTTPStatusError
+
+from flows import deploy
+from flows.deploy import DeployConfig
+from polyspace.data.featurize import FeaturizeConfig
+from polyspace.store.reader import FeatureStore
+from polyspace.train.train_converter import ConverterConfig
+from tasks import announcements
+from tests.support import browser
+from tests.support.naps import nap
+from tests.support.services import worker
+from tests.support.stores import make_store
+
+pytestmark = [pytest.mark.flow, pytest.mark.slow, pytest.mark.xdist_group("prefect pages")]
+NAME = "train_converter/local-cpu"
+FIELD = """[...document.querySelectorAll('.schema-form-property')].find(e =>
+  e.querySelector('.schema-form-property__label').textContent.split(' (')[0].trim() === '%s')"""
+LABELS = """[...document.querySelectorAll('.schema-form-property__label')].map(e =>
+  e.textContent.split(' (')[0].trim())"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A training store with the backbones of the presets."""
+    return make_store(
+        tmp_path_factory.mktemp("features"),
+        "train",
+        clips=160,
+        student=("transnetv2", 4, 4, 6),
+        teachers={"motion_vectors": (4, 4, 3), "efficientnet_lite0": (2, 1, 8)},
+        dataset="motion",
+    )
+
+
+@pytest.fixture
+def page(tmp_path):
+    if browser.CHROMIUM is None:
+        pytest.skip(browser.MISSING)
+    with browser.chromium(tmp_path / "profile") as found:
+        yield found
+
+
+def titles(config):
+    """What the fields of a form are called, those without a default first."""
+    fields = config.model_fields
+    names = sorted(fields, key=lambda name: not fields[name].is_required())
+    return [name.replace("_", " ").title() for name in names]
+
+
+def runs_of(api, name):
+    return api.read_flow_runs(flow_filter=FlowFilter(name=FlowFilterName(any_=[name])))
+
+
+def wait_for(api, run_id):
+    """Wait for a run's end; give its state."""
+    while not (state := api.read_flow_run(run_id).state).is_final():
+        time.sleep(0.2)
+    return state
+
+
+def test_a_run_that_is_filled_into_the_form_is_done_by_a_worker(pages, api, page, store, tmp_path):
+    deployment = api.read_deployment_by_name(NAME)
+    page.open(f"{pages}/deployments/deployment/{deployment.id}/run")
+    page.wait(f"!!({FIELD % 'Save Dir'})")
+
+    assert page.run(LABELS)[:2] == ["config", "Features"]
+    assert page.run(LABELS)[1:] == titles(ConverterConfig)
+    help_text = page.run(f"({FIELD % 'Hold Out'}).innerText")
+    assert "Share of the training groups kept back to select the epoch." in help_text
+    page.fill(f"({FIELD % 'Features'}).querySelector('textarea')", str(store))
+    page.fill(f"({FIELD % 'Save Dir'}).querySelector('textarea')", str(tmp_path / "out"))
+    choose = "(s => {{ s.value = '{}'; s.dispatchEvent(new Event('change')); return true }})({})"
+    kind = f"({FIELD % 'Kind'}).querySelector('select')"
+    page.run(choose.format("ridge", kind))
+
+    # Out of bounds: refused by the form, and nothing is created.
+    page.fill(f"({FIELD % 'Batch'}).querySelector('input')", "0")
+    page.click("document.querySelector('button[type=submit]')")
+    page.wait("document.body.innerText.includes('0 is less than the minimum of 1')")
+    assert runs_of(api, "train_converter") == []
+
+    page.fill(f"({FIELD % 'Batch'}).querySelector('input')", "16")
+    with worker(tmp_path / "log"):
+        # As a person would: the page may still be looking at what was refused.
+        while not (runs := runs_of(api, "train_converter")):
+            page.click("document.querySelector('button[type=submit]')")
+            time.sleep(2)
+        assert wait_for(api, runs[0].id).type == StateType.COMPLETED
+    (run,) = runs
+    assert (run.parameters["config"]["kind"], run.parameters["config"]["batch"]) == ("ridge", 16)
+    assert (tmp_path / "out" / "converters.pt").is_file()
+
+
+def test_the_two_stages_of_a_sweep_are_offered_side_by_side(pages, api, page):
+    deployment = api.read_deployment_by_name("sweep/local-cpu")
+    page.open(f"{pages}/deployments/deployment/{deployment.id}/run")
+    page.wait(f"!!({FIELD % 'Search'})")
+    stage = f"[...({FIELD % 'Stage'}).querySelectorAll('.p-button-group button')]"
+    names = page.run(f"{stage}.slice(0, 2).map(b => [b.innerText.trim(), b.ariaSelected])")
+    assert names == [["FusionConfig", "true"], ["ConverterConfig", "false"]]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"confog": {}}, "'confog' was unexpected"),
+        ({"config": {"features": "x", "teachers": ["y"], "epoks": 1}}, "'epoks' was unexpected"),
+        ({"config": {"features": "x", "teachers": []}}, "config.teachers"),
+        ({"config": {"features": "x"}}, "'teachers' is a required property"),
+        ({"config": {"features": "x", "teachers": ["y"], "kind": "x"}}, "'x' is not one of"),
+        ({"config": {"features": "x", "teachers": ["y"], "batch": 0}}, "less than the minimum"),
+    ],
+)
+def test_wrong_parameters_are_refused_before_there_is_a_run(api, parameters, words):
+    before = len(runs_of(api, "train_converter"))
+    deployment = api.read_deployment_by_name(NAME)
+    with pytest.raises(PrefectHTTPStatusError, match="409") as caught:
+        api.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+    assert words in caught.value.response.json()["detail"]
+    assert len(runs_of(api, "train_converter")) == before
+
+
+def test_deployed_again_what_was_switched_stays_as_it_is(pages, api):
+    before = api.read_deployment_by_name("extract_features/local-cpu")
+    (schedule,) = before.schedules
+    api.update_deployment_schedule(before.id, schedule.id, active=True)
+    (automation,) = api.read_automations_by_name("features finished, train converters on CPU")
+    response = httpx.patch(f"{pages}/api/automations/{automation.id}", json={"enabled": False})
+    response.raise_for_status()
+
+    deploy.main(DeployConfig(gpus=2))
+
+    after = api.read_deployment_by_name("extract_features/local-cpu")
+    assert after.id == before.id
+    assert [(s.slug, s.active) for s in after.schedules] == [("nightly", True)]
+    (again,) = api.read_automations_by_name(automation.name)
+    assert (again.id, again.enabled) == (automation.id, False)
+    api.update_deployment_schedule(after.id, after.schedules[0].id, active=False)
+    httpx.patch(f"{pages}/api/automations/{automation.id}", json={"enabled": True})
+    queues = api.read_work_queues(work_pool_name="polyspace-gpu")
+    assert {queue.name for queue in queues} == {"default", "gpu-0", "gpu-1"}
+
+
+def test_a_finished_feature_store_starts_training_on_it(api, store):
+    config = FeaturizeConfig(
+        dataset="motion",
+        root=store.parent,
+        student="transnetv2",
+        teachers=("motion_vectors", "efficientnet_lite0"),
+    )
+
+    @flow(name="extract_features")
+    def extraction():
+        announcements.features_finished([store], config)
+
+    before = {run.id for run in runs_of(api, "train_converter")}
+    extraction()
+    deadline = time.monotonic() + 60
+    while not (new := [r for r in runs_of(api, "train_converter") if r.id not in before]):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+    (run,) = new
+    given = ConverterConfig.model_validate(run.parameters["config"])
+    assert (given.features, given.teachers) == (store, config.teachers)
+    digits = FeatureStore.open(store).fingerprint[:12]
+    assert given.save_dir.name == f"converters-{digits}"
+    api.delete_flow_run(run.id)
+
+
+def test_a_schedule_that_is_switched_on_in_the_page_starts_runs(pages, api, page, tmp_path):
+    every_minute = DeploymentScheduleCreate(
+        schedule=CronSchedule(cron="* * * * *"), active=False, slug="often"
+    )
+    deployment_id = api.create_deployment(
+        flow_id=api.create_flow_from_name(nap.name),
+        name="local-cpu",
+        work_pool_name="polyspace-cpu",
+        entrypoint="tests.support.naps.nap",
+        pull_steps=[],
+        job_variables={"working_dir": ".", "command": "python -m prefect.engine"},
+        parameters={"folder": str(tmp_path), "seconds": 0.1},
+        schedules=[every_minute],
+    )
+    page.open(f"{pages}/deployments/deployment/{deployment_id}")
+    page.click("document.querySelector('[role=switch]')")
+    page.wait("document.querySelector('[role=switch]').ariaChecked === 'true'")
+    with worker(tmp_path / "log"):
+        while not list(tmp_path.glob("*.txt")):
+            time.sleep(0.5)
+    runs = [run for run in runs_of(api, "nap") if run.deployment_id == deployment_id]
+    assert all(run.auto_scheduled for run in runs)
+    api.delete_deployment(deployment_id)
