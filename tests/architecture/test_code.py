@@ -46,16 +46,15 @@ def test_functions_can_be_read_without_scrolling(path: Path):
 
 
 def test_packages_hold_one_sentence_and_no_code():
+    # polyspace.load, without importing torch; and tracking.run, whatever file it is in.
+    offering = {ROOT / "polyspace/__init__.py", ROOT / "tasks/tracking/__init__.py"}
     for path in MODULES:
-        if path.name == "__init__.py":
+        if path.name == "__init__.py" and path not in offering:
             assert len(ast.parse(path.read_text()).body) == 1, path
 
 
-def test_mlflow_is_imported_in_three_files():
+def test_mlflow_is_imported_in_one_package():
     users = {path for path in MODULES if "import mlflow" in path.read_text()}
     users |= {path for path in MODULES if "from mlflow" in path.read_text()}
-    assert {str(path.relative_to(ROOT)) for path in users} == {
-        "tasks/tracking.py",
-        "tasks/registry.py",
-        "tasks/served.py",
-    }
+    assert users
+    assert {str(path.parent.relative_to(ROOT)) for path in users} == {"tasks/tracking"}

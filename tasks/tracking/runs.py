@@ -1,0 +1,148 @@
+"""Runs that open, nest, go on and end, and the way between MLflow and Prefect.
+
+Runs are named by ids that are made here, so that none waits for a server, and never by MLflow's
+"active run", which belongs to one thread.
+"""
+
+import inspect
+import re
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+from importlib.metadata import version
+from uuid import uuid4
+
+from mlflow.tracking.context.registry import resolve_tags
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+from prefect.artifacts import create_link_artifact
+from prefect.runtime import flow_run
+from pydantic import JsonValue
+
+from polyspace.config import Config
+from tasks import addresses, figures
+from tasks.tracking import sender, state, system
+from tasks.tracking.lines import Begin
+from tasks.tracking.records import ASK_SECONDS, Record, now_ms
+from tasks.tracking.values import PrunedError, Tracker
+
+
+@contextmanager
+def run(
+    name: str, config: Config, dataset: str, tracker: Tracker, *, earlier: str | None = None
+) -> Generator[Record]:
+    """Keep a run open while the block runs; how the block ends is how the run ends.
+
+    Args:
+        name: Of the run.
+        config: Recorded as params; its docstring is the run's description.
+        dataset: The experiment is called after it.
+        tracker: Where to record.
+        earlier: The run that this one goes on with, by MLflow's id or ours; where MLflow has none
+            of that id, or it was deleted, it is made anew.
+    """
+    record = _open(name, config, dataset, tracker, earlier)
+    linked = _link_back(name, record)
+    try:
+        with system.watched(record.metrics) if record.is_kept else nullcontext():
+            yield record
+    except PrunedError as pruned:
+        record.tags({"pruned": str(pruned)})
+        record.end("KILLED")
+        raise
+    except Exception as error:
+        record.tags({"error": f"{type(error).__name__}: {error}"})
+        record.end("FAILED")
+        raise
+    except BaseException:
+        record.end("KILLED")
+        raise
+    record.end("FINISHED")
+    if not linked:
+        _link_back(name, record)
+
+
+@contextmanager
+def pipeline(
+    name: str, config: Config, dataset: str, *, enabled: bool, earlier: str | None = None
+) -> Generator[Tracker]:
+    """Keep the run open that the stages' runs nest under."""
+    with run(name, config, dataset, Tracker(enabled), earlier=earlier) as record:
+        yield under(record)
+
+
+def under(record: Record) -> Tracker:
+    """Give the tracker of runs that nest under a run."""
+    return Tracker(enabled=record.is_kept, parent_id=record.local_id)
+
+
+def resume(tracker: Tracker) -> Record:
+    """Give the record of the run that stages nest under, to add what is known later."""
+    if not tracker.enabled or tracker.parent_id is None:
+        return Record()
+    return Record.of(state.local_id(sender.current().folder, tracker.parent_id))
+
+
+def _open(name: str, config: Config, dataset: str, tracker: Tracker, earlier: str | None) -> Record:
+    if not tracker.enabled:
+        return Record()
+    local_id = state.local_id(sender.current().folder, earlier) if earlier else uuid4().hex
+    record = Record.of(local_id, fresh=earlier is None)
+    experiment = f"polyspace/{dataset}"
+    begin = Begin(
+        name=name,
+        experiment=experiment,
+        location=addresses.artefact_location(experiment),
+        tags=resolve_tags({MLFLOW_RUN_NOTE: _note(config), **_about(name, dataset)}),
+        params=_params(config),
+        parent=tracker.parent_id,
+        again=earlier is not None,
+        at_ms=now_ms(),
+    )
+    record.tell(begin)
+    return record
+
+
+def _about(name: str, dataset: str) -> dict[str, str]:
+    """Say what a run is, for whoever filters or groups by it, and tie it to its Prefect run."""
+    tags = {
+        "polyspace.stage": re.split(r"[,\s]", name)[0],
+        "polyspace.dataset": dataset,
+        "polyspace.version": version("polyspace"),
+    }
+    if flow_run.id:
+        tags["prefect.flow_run"] = addresses.prefect_run(flow_run.id)
+    return tags
+
+
+def _params(config: Config) -> dict[str, str]:
+    """Give every setting, nested ones with dots."""
+    values = figures.flatten(config.model_dump(mode="json"), ".")
+    return {name: _text(value) for name, value in values.items()}
+
+
+def _note(config: Config) -> str:
+    """Describe a run in Markdown: what it did, and where Prefect shows it."""
+    words = inspect.cleandoc(type(config).__doc__ or "")
+    if not flow_run.id:
+        return words
+    return (
+        f"{words}\n\n[Flow run {flow_run.name}]({addresses.prefect_run(flow_run.id)}) in Prefect."
+    )
+
+
+def _link_back(name: str, record: Record) -> bool:
+    """Leave the way to the MLflow run with the Prefect run; False: MLflow hasn't made it yet."""
+    if not flow_run.id or not record.sending:
+        return True
+    record.flush(ASK_SECONDS)
+    found = record.sending.state
+    if found.mlflow_id is None or found.experiment_id is None:
+        return False
+    link = addresses.mlflow_run(found.experiment_id, found.mlflow_id)
+    key = f"mlflow-{re.sub('[^a-z0-9]+', '-', name.lower())}"
+    create_link_artifact(link=link, link_text=f"{name} in MLflow", key=key)
+    return True
+
+
+def _text(value: JsonValue) -> str:
+    """Write a setting as a person would."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,140 @@
+"""What tracking costs a training: python -m tests.benchmarks.tracking_cost.
+
+The same steps with tracking off, on, and on while the server refuses or hangs, in turns. Counted
+are the time that the training's own thread spends telling, and the processor time of the threads
+that write, send and sample, both as shares of the training's wall time.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from polyspace.config import Config
+from tasks import tracking
+from tasks.tracking import Tracker
+from tests.support.faults import FaultProxy
+
+MODES = ("off", "pass", "refuse", "hang")
+SERVER = """
+import sys, time
+from tests.support.faults import mlflow_server
+with mlflow_server(sys.argv[1]) as port:
+    print(port, flush=True)
+    sys.stdin.read()
+"""
+
+
+class Settings(Config):
+    """A training that is only as long as it has to be."""
+
+    epochs: int = 20
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One training."""
+
+    mode: str
+    seconds: float
+    """Wall time of the training's steps and epochs, the run's opening and end left out."""
+    told_seconds: float
+    """Of these, spent telling."""
+    worst_ms: float
+    """The longest call."""
+    helpers_seconds: float
+    """Processor time of all threads but the training's, meanwhile."""
+
+
+@contextmanager
+def server(folder: Path) -> Generator[int]:
+    """Run MLflow in a process of its own; give its port."""
+    command = [sys.executable, "-c", SERVER, str(folder)]
+    with subprocess.Popen(
+        command,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout
+        assert process.stdin
+        yield int(process.stdout.readline())
+        process.stdin.close()
+
+
+def measure(mode: str, epochs: int, steps: int) -> Cost:
+    """Train a small network, telling of each epoch as stages do."""
+    torch.set_num_threads(1)
+    model = torch.nn.Sequential(
+        torch.nn.Linear(512, 1024), torch.nn.GELU(), torch.nn.Linear(1024, 64)
+    )
+    optimizer = torch.optim.AdamW(model.parameters())
+    values = torch.randn(64, 512)
+    told: list[float] = []
+    with tracking.run("train", Settings(), f"cost-{mode}", Tracker(mode != "off")) as record:
+        began, cpu = time.perf_counter(), _helpers()
+        for epoch in range(1, epochs + 1):
+            for _ in range(steps):
+                optimizer.zero_grad()
+                model(values).square().mean().backward()
+                optimizer.step()
+            start = time.perf_counter()
+            record.metrics({f"loss/{name}": 1 / epoch for name in "abcdef"}, step=epoch)
+            told.append(time.perf_counter() - start)
+        seconds, helpers = time.perf_counter() - began, _helpers() - cpu
+    return Cost(mode, seconds, sum(told), 1e3 * max(told), helpers)
+
+
+def table(costs: Sequence[Cost]) -> str:
+    """Sum up the rounds by their medians."""
+    lines = [
+        "| tracking | wall s | telling, % of wall | longest call ms | other threads, % of wall |",
+        "|---|---|---|---|---|",
+    ]
+    for mode in MODES:
+        some = [cost for cost in costs if cost.mode == mode]
+        if some:
+            share = median(100 * cost.told_seconds / cost.seconds for cost in some)
+            others = median(100 * cost.helpers_seconds / cost.seconds for cost in some)
+            wall, worst = median(c.seconds for c in some), max(c.worst_ms for c in some)
+            lines.append(f"| {mode} | {wall:.2f} | {share:.3f} | {worst:.1f} | {others:.2f} |")
+    return "\n".join(lines)
+
+
+def run(rounds: int, epochs: int, steps: int) -> list[Cost]:
+    """Measure all modes in turns."""
+    with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as port:
+        proxy = FaultProxy(port)
+        os.environ["POLYSPACE_SPOOL"] = f"{folder}/spool"
+        os.environ["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{proxy.port}"
+        costs: list[Cost] = []
+        for _ in range(rounds):
+            for mode in MODES:
+                proxy.become("pass" if mode == "off" else mode)
+                costs.append(measure(mode, epochs, steps))
+        proxy.become("pass")
+        proxy.close()
+    return costs
+
+
+def _helpers() -> float:
+    """Give the processor time of all threads but this one, in seconds."""
+    return time.process_time() - time.thread_time()
+
+
+if __name__ == "__main__":
+    given = [int(word) for word in sys.argv[1:]] or [5, 20, 200]
+    versions = json.dumps({"torch": torch.__version__, "python": platform.python_version()})
+    words = f"{given[0]} rounds, {given[1]} epochs of {given[2]} steps"
+    sys.stdout.write(f"{versions}\n{words}\n{table(run(*given))}\n")
