@@ -31,8 +31,8 @@ from tasks import (
     summaries,
     tracking,
 )
-from tasks.registry import RegisterConfig
 from tasks.reports import Results
+from tasks.tracking.registry import RegisterConfig
 
 
 class DistillConfig(Config):
@@ -135,7 +135,7 @@ class DistillConfig(Config):
             seed=self.seed,
         )
 
-    def packing(self, stores: Path, translator: Path, head: Path) -> ExportConfig:
+    def packing(self, stores: Path, translator: Path, head: Path, table: Path) -> ExportConfig:
         """Say how the models are exported."""
         return ExportConfig(
             **dict(self.export),
@@ -143,6 +143,7 @@ class DistillConfig(Config):
             fusion=head,
             features=stores,
             dataset=self.dataset,
+            evaluation=table.parent,
             out=self.out / "bundles",
         )
 
@@ -164,7 +165,7 @@ def distill(config: DistillConfig) -> Path:
         translator = converters.train(config.translation(stores), tracker)
         head = fusion.train(config.combination(stores, translator, classes), tracker)
         table = evaluation.score(config.assessment(stores, translator, head), tracker)
-        exported = bundles.export_all(config.packing(stores, translator, head), tracker)
+        exported = bundles.export_all(config.packing(stores, translator, head, table), tracker)
         models.offer(config.registration(stores), tracker)
         results = Results(stores, translator, head, table, exported)
         return reports.write(results, config.out, tracker)

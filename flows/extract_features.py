@@ -21,9 +21,11 @@ class ExtractConfig(FeaturizeConfig):
     """
 
     distribute: Annotated[int, Field(ge=0)] = 0
-    """Parts to hand out to the workers of the pool "polyspace"; 0: all is done here."""
+    """Parts to hand out to workers; 0: all is done here."""
     patience_seconds: Annotated[float, Field(gt=0)] = PATIENCE_SECONDS
     """How long to wait for workers while nobody is at work."""
+    deployment: str = parts.DEPLOYMENT
+    """Which deployment of `extract_part` does parts: local-gpu for the workers of GPUs."""
 
 
 @flow(name="extract_features", flow_run_name="extract_features {config.dataset}")
@@ -31,16 +33,18 @@ def extract_features(
     config: FeaturizeConfig,
     distribute: Annotated[int, Field(ge=0)] = 0,
     patience_seconds: Annotated[float, Field(gt=0)] = PATIENCE_SECONDS,
+    deployment: str = parts.DEPLOYMENT,
 ) -> Path:
     """Run every backbone over every clip of a data set; return the folder of the stores.
 
     Args:
         config: Which clips and backbones, and where the stores go.
-        distribute: Parts to hand out to the workers of the pool; 0: all is done here.
+        distribute: Parts to hand out to workers; 0: all is done here.
         patience_seconds: How long to wait for workers while nobody is at work.
+        deployment: Which deployment of extract_part does parts: local-gpu for the workers of GPUs.
     """
     if distribute:
-        return features.distribute(config, distribute, patience_seconds)
+        return features.distribute(config, distribute, patience_seconds, deployment)
     return features.extract(config)
 
 
@@ -62,7 +66,8 @@ def main(options: ExtractConfig) -> None:
         parts.refuse_unreachable()
     names = FeaturizeConfig.model_fields
     config = FeaturizeConfig(**{name: getattr(options, name) for name in names})
-    console.say(str(extract_features(config, options.distribute, options.patience_seconds)))
+    settings = (options.distribute, options.patience_seconds, options.deployment)
+    console.say(str(extract_features(config, *settings)))
 
 
 if __name__ == "__main__":

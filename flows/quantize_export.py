@@ -5,6 +5,7 @@ from pathlib import Path
 from prefect import flow
 
 from polyspace import console
+from polyspace.export import outcome
 from polyspace.export.bundle import ExportConfig
 from tasks import bundles
 
@@ -20,8 +21,8 @@ def quantize_export(config: ExportConfig) -> Path:
 
 
 def main(config: ExportConfig) -> None:
-    """Run the flow and say where its result is."""
-    console.say(str(quantize_export(config)))
+    """Run the flow and show what came out."""
+    outcome.show(quantize_export(config))
 
 
 if __name__ == "__main__":

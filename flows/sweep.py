@@ -26,9 +26,11 @@ class SweepCommand(SweepConfig):
     """
 
     distribute: Annotated[int, Field(ge=0)] = 0
-    """Parts to hand out to the workers of the pool "polyspace"; 0: trials run here."""
+    """Parts to hand out to workers; 0: trials run here."""
     patience_seconds: Annotated[float, Field(gt=0)] = PATIENCE_SECONDS
     """How long to wait for workers while nobody is at work."""
+    deployment: str = parts.DEPLOYMENT
+    """Which deployment of `sweep_part` does parts: local-gpu for the workers of GPUs."""
     track: bool = True
     """Record the runs in MLflow; the results are the same without."""
 
@@ -38,19 +40,21 @@ def sweep(
     config: SweepConfig,
     distribute: Annotated[int, Field(ge=0)] = 0,
     patience_seconds: Annotated[float, Field(gt=0)] = PATIENCE_SECONDS,
+    deployment: str = parts.DEPLOYMENT,
     track: bool = True,
 ) -> Path:
     """Train a stage with many settings; return the table that compares them.
 
     Args:
         config: Which stage, what is searched, and how.
-        distribute: Parts to hand out to the workers of the pool; 0: trials run here.
+        distribute: Parts to hand out to workers; 0: trials run here.
         patience_seconds: How long to wait for workers while nobody is at work.
+        deployment: Which deployment of sweep_part does parts: local-gpu for the workers of GPUs.
         track: Whether the runs are recorded in MLflow.
     """
     with sweeps.tracked(config, enabled=track) as tracker:
         if distribute:
-            sweeps.distribute(config, distribute, patience_seconds, tracker)
+            sweeps.distribute(config, distribute, patience_seconds, deployment, tracker)
         else:
             sweeps.run(config, tracker)
         return sweeps.conclude(config, tracker)
@@ -75,7 +79,8 @@ def main(options: SweepCommand) -> None:
     if options.distribute:
         # Before the flow: Prefect would start a server of its own, which no worker knows.
         parts.refuse_unreachable()
-    sweep(config, options.distribute, options.patience_seconds, options.track)
+    settings = (options.distribute, options.patience_seconds, options.deployment)
+    sweep(config, *settings, options.track)
 
 
 if __name__ == "__main__":

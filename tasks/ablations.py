@@ -134,7 +134,7 @@ def _measured(
     change = Change(group=variation.group, changed=dict(variation.changed))
     name = f"{variation.group}, {variation.name}" if variation.changed else variation.name
     with tracking.run(name, change, config.dataset, tracker, earlier=earlier) as record:
-        under = Tracker(enabled=record.client is not None, parent_id=record.run_id)
+        under = tracking.under(record)
         features = stores.features(config, variation.storage)
         train = FeatureStore.open(find_store(features, config.dataset, config.train_split))
         trained = tuple(

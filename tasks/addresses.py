@@ -1,7 +1,9 @@
 """Where MLflow's database lies, and where the two user interfaces answer."""
 
 import os
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from prefect.settings import get_current_settings
@@ -10,6 +12,7 @@ HOST = "127.0.0.1"
 PREFECT_PORT = 4200
 MLFLOW_PORT = 5000
 MLFLOW_DATABASE = Path("runs/mlflow.db")
+SPOOL = Path("runs/spool")
 
 
 def local(port: int) -> str:
@@ -30,6 +33,22 @@ def artefact_location(experiment: str) -> str | None:
     return str(Path(uri.removeprefix("sqlite:///")).parent.resolve() / "mlartifacts" / experiment)
 
 
+def spool() -> Path:
+    """Give the folder of what MLflow is to be told: each database and each server has its own.
+
+    $POLYSPACE_SPOOL, or else beside the database, or else a folder among the runs that is named
+    after the server. A password in the address doesn't get into the name.
+    """
+    if given := os.environ.get("POLYSPACE_SPOOL"):
+        return Path(given)
+    uri = tracking_uri()
+    if uri.startswith("sqlite:///"):
+        return Path(uri.removeprefix("sqlite:///")).parent / SPOOL.name
+    server = urlsplit(uri)
+    place = f"{server.hostname or server.scheme}-{server.port or ''}{server.path}"
+    return SPOOL / re.sub(r"[^\w.]+", "-", place).strip("-")
+
+
 def mlflow_ui(port: int = MLFLOW_PORT) -> str:
     """Give the address of the MLflow UI: the tracking server, or else what `make serve` starts."""
     return _mlflow_page("experiments", port)
@@ -43,7 +62,10 @@ def mlflow_run(experiment_id: str, run_id: str) -> str:
 def _mlflow_page(page: str, port: int) -> str:
     """Give the address of a page; without its ending MLflow shows language models, not training."""
     uri = tracking_uri()
-    server = uri if uri.startswith("http") else local(port)
+    # A worker beside the server reaches it by another name than people do.
+    server = os.environ.get("POLYSPACE_MLFLOW_UI") or (
+        uri if uri.startswith("http") else local(port)
+    )
     return f"{server}/#/{page}?workflowType=machine_learning"
 
 

@@ -5,9 +5,8 @@ from prefect.cache_policies import NO_CACHE
 
 from polyspace import console
 from polyspace.errors import RecordError
-from tasks import registry
-from tasks.registry import RegisterConfig, Registered
-from tasks.tracking import ALONE, Tracker
+from tasks.tracking import ALONE, Tracker, registry
+from tasks.tracking.registry import RegisterConfig, Registered
 
 
 @task(name="register", task_run_name="register", cache_policy=NO_CACHE)

@@ -9,6 +9,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from polyspace.report import evaluation, outcome
+from polyspace.report.exports import overview
+from polyspace.report.records.exports import read_exports
 from tasks import caching, features, tracking
 from tasks.tracking import ALONE, Tracker
 
@@ -21,7 +23,8 @@ class Results:
     converters: Path
     fusion: Path
     evaluation: Path
-    bundle: Path
+    bundles: Path
+    """Folder of the bundles, one folder a format."""
 
     @property
     def folders(self) -> Mapping[str, Path]:
@@ -31,7 +34,7 @@ class Results:
             "train_converter": self.converters.parent,
             "train_fusion": self.fusion.parent,
             "evaluate": self.evaluation.parent,
-            "quantize_export": self.bundle,
+            "quantize_export": self.bundles,
         }
 
 
@@ -39,13 +42,13 @@ class Results:
 def write(results: Results, out: Path, tracker: Tracker = ALONE) -> Path:
     """Write report.html for people and report.json for programs; return the latter."""
     sizes = features.sizes_bytes(results.stores)
-    proof = results.bundle / "proof.json"
+    exports = results.bundles / overview.RECORD
     html = evaluation.write(
-        evaluation.read(results.evaluation.parent, proof=proof, sizes=sizes), out
+        evaluation.read(results.evaluation.parent, exports=exports, sizes=sizes), out
     )
     report = outcome.write(
         results.evaluation,
-        proof=proof,
+        exports=exports,
         sizes=sizes,
         seconds=_seconds(results),
         paths={**results.folders, "report": html},
@@ -62,10 +65,13 @@ def _headline(report: Path) -> dict[str, float]:
     found = json.loads(report.read_text())
     top1 = {f"top1/{method['name']}": method["top1"]["value"] for method in found["methods"]}
     seconds = {f"seconds/{stage}": value for stage, value in found["seconds"].items()}
-    return {"chance": found["chance"], "bundle_ratio": found["ratios"]["bundle"]} | top1 | seconds
+    return {"chance": found["chance"]} | top1 | seconds
 
 
 def _seconds(results: Results) -> dict[str, float]:
-    """Say what each stage took when it last ran, as its receipt has it."""
+    """Say what each stage took when it last ran, as its receipts have it; formats are summed up."""
     receipts = {name: caching.read(folder) for name, folder in results.folders.items()}
-    return {name: receipt.seconds for name, receipt in receipts.items() if receipt}
+    taken = {name: receipt.seconds for name, receipt in receipts.items() if receipt}
+    formats = read_exports(results.bundles / overview.RECORD).formats
+    exported = [caching.read(results.bundles / one.folder) for one in formats]
+    return taken | {"quantize_export": sum(receipt.seconds for receipt in exported if receipt)}

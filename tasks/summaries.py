@@ -5,6 +5,7 @@ import textwrap
 from pathlib import Path
 
 from polyspace import console
+from polyspace.export import outcome
 from polyspace.report import summary
 from polyspace.report.records.evaluation import read_evaluation
 from tasks import addresses
@@ -22,19 +23,12 @@ def say(report: Path) -> None:
     console.present(summary.table(evaluation))
     console.say(textwrap.fill(summary.sentence(evaluation), 100))
     console.say("")
+    outcome.show(paths["quantize_export"])
+    console.say("")
     console.say(f"report   {paths['report']}")
     console.say(f"figures  {report}")
-    console.say(f"bundle   {paths['quantize_export']}: {_bundle(found)}")
     console.say(f"stages   {_stages(found['seconds'])}")
     console.say(f"runs     make serve, then {addresses.prefect_ui()} and {addresses.mlflow_ui()}")
-
-
-def _bundle(found: dict[str, dict[str, float]]) -> str:
-    proved = found["bundle"]
-    return (
-        f"{found['ratios']['bundle']:.3f} of the float32 size, "
-        f"top-1 {proved['difference_points']:+.2f} points, reloaded and compared"
-    )
 
 
 def _stages(seconds: dict[str, float]) -> str:

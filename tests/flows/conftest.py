@@ -9,7 +9,9 @@ from polyspace.engine.loop import Step
 from polyspace.export import bundle
 from polyspace.report import evaluation
 from polyspace.train import evaluate, train_converter, train_fusion
-from tests.support.records import PROOF, write_records
+from tasks import models
+from tests.support.exports import write_bundle
+from tests.support.records import write_records
 
 
 @pytest.fixture(scope="session")
@@ -43,11 +45,18 @@ def ran(monkeypatch, feature_stores):
 
         monkeypatch.setattr(module, "run", run)
 
+    def export(config, name):
+        names.append(f"export {name}")
+        yield Step(1, 1, 1, {"loss": 1.0}, 0.1, False, {"score": 0.5})
+        return write_bundle(config.folder(name), name)
+
     fake(featurize, "extract_features", lambda config: _copy(feature_stores, config.out))
     fake(train_converter, "train_converter", lambda c: _write(c.save_dir / "converters.pt"))
     fake(train_fusion, "train_fusion", lambda c: _write(c.save_dir / "fusion.pt"))
     fake(evaluate, "evaluate", lambda config: write_records(config.out).evaluation)
-    fake(bundle, "quantize_export", lambda config: _bundle(config.out))
+    monkeypatch.setattr(bundle, "run", export)
+    # The registry wants a bundle that answers; these hold records alone.
+    monkeypatch.setattr(models, "offer", lambda config, tracker: None)
     monkeypatch.setattr(evaluation, "write", lambda material, out: _write(out / "report.html"))
     return names
 
@@ -61,8 +70,3 @@ def _write(path, content=None):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
     return path
-
-
-def _bundle(folder):
-    _write(folder / "proof.json", PROOF)
-    return folder

@@ -3,16 +3,23 @@ import json
 import pytest
 
 from flows.distill import DistillConfig, main
-from polyspace.errors import CheckpointError
+from polyspace.errors import CheckpointError, ExportError
+from polyspace.export import bundle
+from polyspace.export.bundle import ExportSettings
 from polyspace.train import train_fusion
-from tests.support.records import PROOF
+from tasks import caching
+from tests.support.exports import SIZES
 
 pytestmark = [
     pytest.mark.flow,
     pytest.mark.xdist_group("prefect"),
     pytest.mark.usefixtures("prefect_server"),
 ]
-STAGES = ["extract_features", "train_converter", "train_fusion", "evaluate", "quantize_export"]
+FORMATS = ("fp16", "int8")
+STAGES = [
+    *("extract_features", "train_converter", "train_fusion", "evaluate"),
+    *(f"export {name}" for name in FORMATS),
+]
 
 
 @pytest.fixture
@@ -22,6 +29,7 @@ def config(videos, tmp_path):
         root=videos,
         student="student",
         teachers=("teacher",),
+        export=ExportSettings(formats=FORMATS, refused="report"),
         out=tmp_path / "out",
     )
 
@@ -57,9 +65,15 @@ def test_the_report_holds_what_was_found_and_what_it_took(ran, client, config):
     top1 = {method["name"]: method["top1"]["value"] for method in report["methods"]}
     assert top1["fusion"] == 0.625
     assert {"student", "true_teachers"} <= set(top1)
-    assert report["ratios"] == {"bundle": PROOF["ratio"]}
+    assert report["ratios"] == {name: SIZES[name] / SIZES["fp32"] for name in FORMATS}
+    assert report["sizes"]["bundle"] == {name: SIZES[name] for name in FORMATS}
+    assert report["bundle"]["int8"]["agreement"] == 1.0
+    assert report["refused"] == {}
     assert set(report["sizes"]["features"]) == {"student", "teacher"}
-    assert set(report["seconds"]) == {*STAGES, "total"}
+    assert set(report["seconds"]) == {*STAGES[:4], "quantize_export", "total"}
+    receipts = [caching.read(config.out / "bundles" / name) for name in FORMATS]
+    exported = sum(receipt.seconds for receipt in receipts if receipt)
+    assert report["seconds"]["quantize_export"] == pytest.approx(exported)
 
 
 def test_a_changed_artefact_runs_its_stage_and_those_whose_inputs_changed(ran, client, config):
@@ -108,8 +122,25 @@ def test_runs_nest_under_the_pipelines_run(ran, client, config):
     parent = runs.pop("distill")
     assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {parent.info.run_id}
     assert parent.data.metrics["top1/fusion"] == 0.625
+    assert parent.data.metrics["export/int8/ratio"] == SIZES["int8"] / SIZES["fp32"]
+    assert parent.data.metrics["export/fp16/time_ratio/batch_32"] == 1.01
+    assert runs["export fp16"].data.metrics["export/fp16/agreement"] == 1.0
     files = [entry.path for entry in client.list_artifacts(parent.info.run_id)]
-    assert files == ["report.html", "report.json"]
+    assert files == ["exports.json", "index.html", "report.html", "report.json"]
+
+
+def test_a_refused_format_is_reported_with_its_reason_and_the_others_are_there(
+    ran, client, config, monkeypatch, capsys
+):
+    export = bundle.run
+    monkeypatch.setattr(bundle, "run", lambda c, n: _refused() if n == "int8" else export(c, n))
+    main(config)
+
+    report = json.loads((config.out / "report.json").read_text())
+    assert set(report["bundle"]) == {"fp16"}
+    assert report["refused"] == {"int8": "3.10 points apart"}
+    assert "refused  int8: 3.10 points apart" in capsys.readouterr().out
+    assert "3.10 points apart" in (config.out / "bundles" / "index.html").read_text()
 
 
 def test_untracked_the_results_are_the_same(ran, client, config):
@@ -121,4 +152,9 @@ def test_untracked_the_results_are_the_same(ran, client, config):
 
 def _failing(config):
     raise CheckpointError("damaged")
+    yield
+
+
+def _refused():
+    raise ExportError("3.10 points apart")
     yield

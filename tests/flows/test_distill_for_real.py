@@ -7,10 +7,13 @@ import pytest
 from flows.distill import DistillConfig, main
 from polyspace import console
 from polyspace.data.datasets import motion
-from polyspace.export import bundle
-from polyspace.report.records.training import read_proof
+from polyspace.export import contents
+from polyspace.export.bundle import ExportSettings
+from polyspace.report.records.proof import read_proof
 from polyspace.train.fusion_training import FusionSettings
 from polyspace.train.train_converter import ConverterSettings
+
+FORMATS = ("fp16", "int8")
 
 pytestmark = [
     pytest.mark.flow,
@@ -32,6 +35,7 @@ def test_videos_become_a_report_and_a_bundle_and_a_second_run_changes_nothing(
         out=tmp_path / "out",
         converter=ConverterSettings(epochs=1),
         fusion=FusionSettings(epochs=1),
+        export=ExportSettings(formats=FORMATS, measure=False),
     )
 
     main(config)
@@ -40,11 +44,17 @@ def test_videos_become_a_report_and_a_bundle_and_a_second_run_changes_nothing(
     assert report["chance"] == pytest.approx(1 / len(motion.CLASS_NAMES))
     assert report["coverage"]["share"] == 1.0
     assert {"fusion", "student", "mean_predictor"} <= {m["name"] for m in report["methods"]}
-    assert report["ratios"]["bundle"] < 0.51
+    assert report["ratios"]["fp16"] < 0.51
+    assert set(report["ratios"]) == set(FORMATS)
     assert "<title>" in (config.out / "report.html").read_text()
-    proof = read_proof(config.out / "bundle" / "proof.json")
-    assert abs(proof.difference_points) <= proof.threshold_points
-    assert not bundle.load(config.out / "bundle").training
+    assert "proof.html" in (config.out / "bundles" / "index.html").read_text()
+    for name in FORMATS:
+        folder = config.out / "bundles" / name
+        contents.verify(folder)
+        proof = read_proof(folder / "proof.json")
+        assert abs(proof.difference_points.value) <= (proof.thresholds.points or 0)
+        assert f"{proof.same} of {proof.clips}" in (folder / "proof.html").read_text()
+        assert "the first of them" in (folder / "README.md").read_text()
     capsys.readouterr()
 
     before = (config.out / "report.json").stat().st_mtime_ns

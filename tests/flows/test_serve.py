@@ -73,8 +73,8 @@ def test_both_pages_answer_on_loopback_alone_until_interrupted(tmp_path):
         assert page_server(prefect) == f"http://127.0.0.1:{prefect}/api"
         assert f"http://127.0.0.1:{prefect}" in said[0]
         assert f"http://127.0.0.1:{mlflow}" in said[1]
-        worker = "python -m prefect worker start --pool polyspace"
-        assert said[2] == f"Workers  PREFECT_API_URL=http://127.0.0.1:{prefect}/api {worker}\n"
+        worker = f"PREFECT_API_URL=http://127.0.0.1:{prefect}/api python -m flows.work"
+        assert said[2] == f"Workers  {worker}\n"
     finally:
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=60)

@@ -1,10 +1,16 @@
 """The flows of one stage each: extract_features, train_converter and so on to quantize_export."""
 
+import json
 from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterKey,
+    FlowRunFilter,
+    FlowRunFilterId,
+)
 
 from flows.evaluate import evaluate
 from flows.extract_features import extract_features
@@ -12,12 +18,15 @@ from flows.quantize_export import quantize_export
 from flows.train_converter import train_converter
 from flows.train_fusion import train_fusion
 from polyspace.data.featurize import FeaturizeConfig
-from polyspace.errors import CheckpointError
+from polyspace.errors import CheckpointError, ExportError
+from polyspace.export import bundle
 from polyspace.export.bundle import ExportConfig
+from polyspace.report.records.exports import read_exports
 from polyspace.train import train_fusion as fusion_stage
 from polyspace.train.evaluate import EvaluateConfig
 from polyspace.train.train_converter import ConverterConfig
 from polyspace.train.train_fusion import FusionConfig
+from tests.support.records import write_records
 
 pytestmark = [
     pytest.mark.flow,
@@ -97,12 +106,77 @@ def test_evaluation_returns_its_record(ran, client, feature_stores, converters, 
     assert evaluate(config) == tmp_path / "evaluation" / "evaluation.json"
 
 
-def test_export_returns_the_bundle(ran, client, feature_stores, converters, tmp_path):
-    config = ExportConfig(
-        converters=converters, fusion=converters, features=feature_stores, out=tmp_path / "bundle"
+def export_config(folder, stores, checkpoint, **changes):
+    return ExportConfig(
+        converters=checkpoint,
+        fusion=checkpoint,
+        features=stores,
+        formats=("fp16", "int8"),
+        out=folder / "bundles",
+        **changes,
     )
 
-    assert quantize_export(config) == tmp_path / "bundle"
+
+def test_export_makes_each_format_once_and_shows_all_side_by_side(
+    ran, client, feature_stores, converters, tmp_path
+):
+    config = export_config(tmp_path, feature_stores, converters)
+
+    assert quantize_export(config) == tmp_path / "bundles"
+    assert quantize_export(config) == tmp_path / "bundles"
+
+    assert ran == ["export fp16", "export int8"]
+    kinds = [proof.kind for proof in read_exports(tmp_path / "bundles" / "exports.json").proofs]
+    assert kinds == ["fp16", "int8"]
+    page = (tmp_path / "bundles" / "index.html").read_text()
+    assert 'href="fp16/proof.html"' in page
+    with get_client(sync_client=True) as prefect:
+        key = ArtifactFilter(key=ArtifactFilterKey(any_=["formats"]))
+        found = prefect.read_artifacts(artifact_filter=key)
+    tables = [[row["format"] for row in json.loads(str(one.data))] for one in found]
+    assert ["fp16", "int8"] in tables
+
+
+def test_another_evaluation_makes_the_bundles_again(
+    ran, client, feature_stores, converters, tmp_path
+):
+    evaluation = tmp_path / "evaluation"
+    config = export_config(tmp_path, feature_stores, converters, evaluation=evaluation)
+    write_records(evaluation)
+    quantize_export(config)
+    write_records(evaluation, seconds=1.0)
+    quantize_export(config)
+
+    assert ran == 2 * ["export fp16", "export int8"]
+
+
+def test_a_refused_format_ends_the_flow_but_not_the_others(
+    ran, client, feature_stores, converters, tmp_path, monkeypatch
+):
+    export = bundle.run
+    monkeypatch.setattr(bundle, "run", lambda c, n: refused() if n == "fp16" else export(c, n))
+
+    with pytest.raises(ExportError, match=r"^fp16: too far apart$"):
+        quantize_export(export_config(tmp_path, feature_stores, converters))
+
+    found = read_exports(tmp_path / "bundles" / "exports.json")
+    assert [proof.kind for proof in found.proofs] == ["int8"]
+    assert found.refused == {"fp16": "too far apart"}
+
+
+def test_where_every_format_is_refused_nothing_is_left(
+    ran, client, feature_stores, converters, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(bundle, "run", lambda config, name: refused())
+
+    with pytest.raises(ExportError, match="int8: too far apart"):
+        quantize_export(export_config(tmp_path, feature_stores, converters))
+    assert not (tmp_path / "bundles").exists()
+
+
+def refused():
+    raise ExportError("too far apart")
+    yield
 
 
 def test_an_error_of_ours_leaves_a_flow_as_it_was_raised_and_the_terminal_quiet(

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from mlflow import MlflowClient
 
 from polyspace.config import Config
 from polyspace.engine.loop import Step
@@ -131,12 +132,12 @@ def test_a_broken_database_counts_nothing_and_costs_no_evaluation(evaluate, monk
 def test_more_runs_than_a_page_are_all_counted(evaluate, client, monkeypatch):
     for seed in range(3):
         evaluate(seed=seed)
-    whole = tracking.MlflowClient.search_runs
+    whole = MlflowClient.search_runs
 
     def one_at_a_time(self, *given, **named):
         return whole(self, *given, **named, max_results=1)
 
-    monkeypatch.setattr(tracking.MlflowClient, "search_runs", one_at_a_time)
+    monkeypatch.setattr(MlflowClient, "search_runs", one_at_a_time)
     assert seen(evaluate(seed=3)) == (3, 3)
 
 

@@ -1,0 +1,28 @@
+"""The best of several MLflow runs: ``python -m flows.select --help``."""
+
+from pathlib import Path
+
+from prefect import flow
+
+from polyspace import console
+from tasks import selections
+from tasks.selections import SelectRunsConfig
+
+
+@flow(name="select")
+def select(config: SelectRunsConfig) -> Path:
+    """Choose the best checkpoint of several runs; return its folder.
+
+    Args:
+        config: Which runs, and what is wanted.
+    """
+    return selections.choose(config)
+
+
+def main(config: SelectRunsConfig) -> None:
+    """Run the flow and say where its result is."""
+    console.say(f"wrote {select(config)}")
+
+
+if __name__ == "__main__":
+    console.run(SelectRunsConfig, main)
