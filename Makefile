@@ -2,6 +2,8 @@
 #
 #   make demo     videos to features, converters, fusion, an honest table and an exported bundle
 #   make serve    the Prefect UI and the MLflow UI, with the runs in them
+#   make deploy   every flow, with its form, at the Prefect server that PREFECT_API_URL names
+#   make stack    the services of a team, as docker/compose.yaml has them, without containers
 #   make test     every test
 #   make check    format, lint, types, directions of imports, spelling
 #   make bench    the benchmarks, at their real sizes
@@ -20,7 +22,7 @@ INSTALLED := .venv/installed
 # same extraction take six times as long (docs/log.md).
 export OMP_WAIT_POLICY := passive
 
-.PHONY: install demo serve test check bench peers readers torture
+.PHONY: install demo serve stack deploy test check bench peers readers torture
 
 install: $(INSTALLED)
 
@@ -36,6 +38,14 @@ demo: $(INSTALLED)
 
 serve: $(INSTALLED)
 	@$(BIN)/python -m flows.serve
+
+# Again is harmless. GPUS=4 makes a queue for each of four GPUs a machine.
+deploy: $(INSTALLED)
+	@$(BIN)/python -m flows.deploy $(if $(GPUS),--gpus $(GPUS))
+
+stack: $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[stack]'
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m flows.stack
 
 # One thread for each of the two processes: more would only get in each other's way.
 test: $(INSTALLED)

@@ -15,6 +15,7 @@ import torch
 from polyspace import console
 from polyspace.cli.doctor import Doctor
 from polyspace.cli.estimate import Estimate
+from polyspace.cli.predict import Predict
 from polyspace.cli.store import Store
 from polyspace.config import Config
 from polyspace.store.block import Block
@@ -103,7 +104,8 @@ def test_options_named_in_passing_exist():
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in modules]
     known = {field for name in names for field in config_of(name).model_fields}
     known |= {f"no_{field}" for field in known} | {"help", *options_of(Store)}
-    known |= {*Doctor.model_fields, *Estimate.model_fields}
+    known |= {*Doctor.model_fields, *Estimate.model_fields, *Predict.model_fields}
+    known |= {field.removeprefix("as_") for field in known}  # named --json
     for document in DOCUMENTS:
         for option in re.findall(r"`--([a-zA-Z][\w-]*)", document.read_text()):
             assert option.replace("-", "_") in known, f"{document.name}: --{option}"
