@@ -400,7 +400,7 @@ def test_a_bundle_that_starts_from_pictures_is_fed_them_and_loads_no_student(
 def test_importing_the_package_is_light_and_other_names_are_not_there():
     script = "import sys, polyspace; assert 'torch' not in sys.modules; print(polyspace.__all__)"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert ended.stdout.strip() == "['load']", ended.stderr
+    assert ended.stdout.strip() == "['load', 'load_model_auto']", ended.stderr
     with pytest.raises(AttributeError, match="no attribute 'lode'"):
         getattr(polyspace, "lode")  # noqa: B009
 
