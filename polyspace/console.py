@@ -15,6 +15,9 @@ from polyspace.config import Config
 from polyspace.errors import ConfigError, PolySpaceError, StoppedError
 from polyspace.ranks import launched
 
+NARROWEST, WIDEST = 120, 10_000
+"""Columns of what is printed into a file or a pipe."""
+
 C = TypeVar("C", bound=Config)
 R = TypeVar("R")
 
@@ -114,8 +117,10 @@ def complain(text: str) -> None:
 
 def present(view: RenderableType) -> None:
     """Print a table, as wide as the terminal is; into a file or a pipe, as wide as it needs."""
-    width = None if sys.stdout.isatty() else 120
-    Console(width=width, highlight=False).print(view)
+    screen = Console(width=None if sys.stdout.isatty() else WIDEST, highlight=False)
+    if not sys.stdout.isatty():
+        screen.width = max(NARROWEST, screen.measure(view).maximum)
+    screen.print(view)
 
 
 def _whose() -> str:

@@ -175,7 +175,6 @@ def test_stores_are_cut_finely_enough_for_everybody(config):
     assert store.clips_per_chunk == config.batch
 
 
-@pytest.mark.skip("passes alone, not after others of this file; tests.torture kills workers")
 @pytest.mark.slow
 def test_workers_share_an_extraction_though_one_part_is_killed(config, alone, capsys):
     config = config.model_copy(update={"workers": 1})

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import pytest
 from annotated_types import Ge
+from rich.table import Table
 
 from polyspace import console
 from polyspace.config import Config
@@ -147,3 +148,10 @@ def test_a_stage_is_shown_to_its_end_and_gives_what_it_returns(capsys):
 
 def test_a_stage_without_steps_gives_what_it_returns():
     assert console.show(_pour(0), "tea") == "poured"
+
+
+def test_a_table_in_a_pipe_is_as_wide_as_it_needs(capsys):
+    table = Table(box=None, pad_edge=False)
+    table.add_row("a" * 300, "b")
+    console.present(table)
+    assert capsys.readouterr().out.split() == ["a" * 300, "b"]
