@@ -6,6 +6,7 @@ from pathlib import Path
 import jsonschema
 import prefect.server.api
 import pytest
+import yaml
 
 from flows import deploy, projects
 from flows.deploy import FILE
@@ -31,6 +32,19 @@ def test_job_variables_are_such_as_the_worker_takes(variant):
         variables = templates[entry.work_pool.name]["variables"]
         assert entry.work_pool.job_variables.keys() <= variables["properties"].keys()
         jsonschema.validate(entry.work_pool.job_variables, variables)
+
+
+def test_containers_share_volumes_networks_and_folder_with_those_of_compose():
+    compose = yaml.safe_load((FILE.parents[1] / "docker/compose.yaml").read_text())
+    image = (FILE.parents[1] / "docker/Dockerfile").read_text()
+    for entry in read("docker").deployments:
+        variables = entry.work_pool.job_variables
+        for volume in variables["volumes"]:
+            name, inside = volume.split(":")
+            assert name.removeprefix(f"{compose['name']}_") in compose["volumes"]
+            assert f"WORKDIR {Path(inside).parent}\n" in image
+        for network in variables["networks"]:
+            assert network.removeprefix(f"{compose['name']}_") in compose["networks"]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
