@@ -51,6 +51,8 @@ class ExportSettings(Config):
     """What the exported model takes: the student's tokens, or the pictures that it is fed."""
     weights: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """NAME=FOLDER, where the student's weights lie, if not where the store says; for pictures."""
+    license: Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]+$")] | None = None
+    """Licence that the trained model is put under, by its SPDX identifier, for the model card."""
     keep_float32: tuple[str, ...] = ()
     """Modules, by the start of their names, whose weights stay float32."""
     calibration_clips: Annotated[int, Field(ge=1)] = 256
@@ -157,7 +159,7 @@ def _make(config: ExportConfig, name: FormatName, folder: Path) -> Generator[Pro
         found = prove(pair, made, held_out, _terms(config, name))
     contents.write_json(folder / PROOF, found.record())
     page.write(folder)
-    card.write(folder, config.evaluation)
+    card.write(folder, config.evaluation, config.license)
 
 
 @contextmanager

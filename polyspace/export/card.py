@@ -22,19 +22,20 @@ from polyspace.report.records.proof import Proof, read_proof
 CARD = "README.md"
 
 
-def write(folder: Path, evaluation: Path | None) -> Path:
+def write(folder: Path, evaluation: Path | None, spdx: str | None = None) -> Path:
     """Write README.md beside a bundle's config.json and proof.json; give its path.
 
     Args:
         folder: The bundle.
         evaluation: Folder of an evaluation of the same model, for the metrics.
+        spdx: What its owner puts the model under, as an SPDX identifier.
 
     Raises:
         RecordError: A record is missing, or of another version.
         ExportError: The evaluation is of another model.
     """
     bundle, proof = read_bundle(folder / "config.json"), read_proof(folder / "proof.json")
-    text = render(bundle, proof, quoted(evaluation)).encode()
+    text = render(bundle, proof, quoted(evaluation), spdx).encode()
     write_atomically(folder / CARD, lambda file: file.write(text))
     return folder / CARD
 
@@ -48,7 +49,9 @@ def quoted(evaluation: Path | None) -> Evaluation | None:
     return read_evaluation(evaluation / "evaluation.json") if evaluation else None
 
 
-def render(bundle: Bundle, proof: Proof, evaluation: Evaluation | None) -> str:
+def render(
+    bundle: Bundle, proof: Proof, evaluation: Evaluation | None, spdx: str | None = None
+) -> str:
     """Put the card together; the same records give the same text.
 
     Raises:
@@ -58,10 +61,10 @@ def render(bundle: Bundle, proof: Proof, evaluation: Evaluation | None) -> str:
         _refuse_other(bundle, evaluation)
     title = f"{bundle.student.name} on {proof.dataset}, {bundle.kind}"
     parts = [
-        front_matter.render(bundle, proof),
+        front_matter.render(bundle, proof, spdx),
         f"# {markdown.escape(title)}",
         *(f"> **{markdown.escape(text)}**" for text in page.warnings(bundle)),
-        *(markdown.section(part, "") for part in _sections(bundle, proof, evaluation)),
+        *(markdown.section(part, "") for part in _sections(bundle, proof, evaluation, spdx)),
     ]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
@@ -83,10 +86,12 @@ def _listed(names: str | set[str] | tuple[str, ...]) -> str:
     return ", ".join(some[:6]) + (" …" if len(some) > 6 else "")
 
 
-def _sections(bundle: Bundle, proof: Proof, evaluation: Evaluation | None) -> Iterator[Section]:
+def _sections(
+    bundle: Bundle, proof: Proof, evaluation: Evaluation | None, spdx: str | None
+) -> Iterator[Section]:
     yield Section("what", "What it is", _what(bundle, proof))
     yield Section("data", "Data", [_data(bundle, proof, evaluation)])
-    yield Section("backbones", "Backbones and their licences", _backbones(bundle))
+    yield Section("backbones", "Backbones and their licences", _backbones(bundle, spdx))
     yield Section("metrics", "Metrics", _metrics(bundle, evaluation))
     yield Section("proof", "Proof that the export agrees", _proof(proof))
     said = [Paragraph(f"- {text}") for text in limits.of(bundle, proof, evaluation)]
@@ -151,7 +156,7 @@ def _data(bundle: Bundle, proof: Proof, evaluation: Evaluation | None) -> Facts:
     return Facts(given)
 
 
-def _backbones(bundle: Bundle) -> list[Block]:
+def _backbones(bundle: Bundle, spdx: str | None) -> list[Block]:
     inside = bundle.entry == "pictures"
     rows = [
         (
@@ -164,12 +169,13 @@ def _backbones(bundle: Bundle) -> list[Block]:
         for name, weights in bundle.weights.items()
     ]
     holds = f"the weights of {bundle.student.name}, " if inside else ""
+    said = f"puts what was trained under {spdx}" if spdx else "has declared no licence for it"
     return [
         Table(("backbone", "role", "weights", "licence", "trained on"), rows, text=5),
         Paragraph(
             f"This bundle holds {holds}the converters and the fusion head; the other weights are "
-            f"not in it. Whoever trained it has declared no licence for what was trained; what the "
-            f"licences above ask of it is theirs to settle before it is passed on."
+            f"not in it. Whoever trained it {said}; what the licences above ask of it is theirs to "
+            f"settle before it is passed on."
         ),
     ]
 

@@ -11,14 +11,14 @@ UNKNOWN = "unknown"
 """The hub's word where nobody has declared a licence."""
 
 
-def render(bundle: Bundle, proof: Proof) -> str:
+def render(bundle: Bundle, proof: Proof, spdx: str | None) -> str:
     """Write it with its fences; only what was measured of this very export is a result.
 
     Source: the hub's model card specification,
     https://huggingface.co/docs/hub/model-cards#model-card-metadata.
     """
     data = ModelCardData(
-        license=declared(bundle),
+        license=(spdx or inherited(bundle)).lower(),
         library_name="polyspace",
         pipeline_tag=TASK,
         tags=[TASK, "distillation", bundle.student.name, bundle.kind],
@@ -36,11 +36,10 @@ def name(bundle: Bundle, proof: Proof) -> str:
     return f"{bundle.student.name}-{proof.dataset}-{bundle.kind}"
 
 
-def declared(bundle: Bundle) -> str:
-    """Give the licence of what the bundle holds, as far as anybody declared one.
+def inherited(bundle: Bundle) -> str:
+    """Give the licence that a bundle has where its owner has put it under none.
 
-    What was trained here is under none until its owner says so; the weights of a backbone that is
-    inside keep theirs.
+    What was trained here has none then; the weights of a backbone that is inside keep theirs.
     """
     weights = bundle.weights.get(bundle.student.name)
     if bundle.entry == "tokens" or weights is None:

@@ -42,7 +42,7 @@ def export(source: Exportable, out: Path, number: int, kill_at: int) -> None:
     bundle.prove = lambda *_: Numbered(number)
     # Pages and cards need a proof in full; what they write is files like others.
     bundle.page.write = lambda folder: (folder / "proof.html").write_text(f"{number}")
-    bundle.card.write = lambda folder, _: (folder / "README.md").write_text(f"{number}")
+    bundle.card.write = lambda folder, *_: (folder / "README.md").write_text(f"{number}")
     if kill_at:
         sys.addaudithook(_killer(out, kill_at))
     finish(bundle.run(source.config(out), "fp16"))

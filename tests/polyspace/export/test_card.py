@@ -68,6 +68,12 @@ def test_a_bundle_declares_only_the_licence_of_weights_that_are_inside(
     assert data.get("base_model") == base
 
 
+def test_the_owners_licence_stands_where_there_was_none(tmp_path):
+    path = card.write(write_bundle(tmp_path / "fp16"), None, "CC-BY-4.0")
+    assert (metadata_load(path) or {})["license"] == "cc-by-4.0"
+    assert "puts what was trained under CC-BY-4.0; what the licences above ask" in path.read_text()
+
+
 def test_every_backbone_has_its_weights_licence_and_training_data():
     text = rendered()
     rows = [line for line in text.splitlines() if re.search(r"\| (student|teacher) \|", line)]
