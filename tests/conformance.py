@@ -35,7 +35,7 @@ class SteadyConformance:
         )
         assert rounded == pytest.approx(exact, rel=self.bf16_tolerance)
 
-    @pytest.mark.parametrize("compute", ["fp32", "bf16", "fp16"])
+    @pytest.mark.parametrize("compute", ["fp32", "fp16"])  # bf16 keeps nothing of its own
     def test_a_run_that_is_taken_up_again_gives_the_bits_of_one_that_was_not(
         self, fresh, tmp_path, compute
     ):

@@ -13,6 +13,19 @@ from polyspace.store.writer import StoreWriter
 from tests.support.exported import exportable
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Keep tests that share what their module has made in one process: it is made once."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group") and _shares_within_module(item):
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+
+
+def _shares_within_module(item):
+    used = item._fixtureinfo.name2fixturedefs.values()
+    return any(definition.scope == "module" for *_, definition in used)
+
+
 @pytest.fixture(autouse=True)
 def _no_memory_of_what_was_checked(tmp_path, monkeypatch):
     """Keep what the reader remembers out of the user's cache folder."""

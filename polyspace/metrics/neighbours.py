@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int, Int32, Int64
+from jaxtyping import Float, Float64, Int32, Int64
 from numpy import ndarray
-from scipy.sparse import csr_array
 
 from polyspace.errors import MetricError
 from polyspace.metrics import spaces
@@ -66,9 +65,9 @@ def nearest(
         products[np.arange(len(products)), np.arange(rows.start, rows.stop)] = -np.inf
         found = torch.from_numpy(products).topk(k, dim=1, sorted=False)
         places[rows], cosines[rows] = found.indices.numpy(), found.values.numpy()
-    each = np.repeat(np.arange(len(units)), k)
-    kernel = _sparse(cosines.ravel(), each, places.ravel(), len(units))
-    return Neighbours(places, cosines, _unbiased(kernel, kernel, len(units)))
+    each, flat = np.repeat(np.arange(len(units)), k), cosines.ravel()
+    own = _unbiased(flat, flat, each, places.ravel().astype(np.int64), len(units))
+    return Neighbours(places, cosines, own)
 
 
 def mutual_knn(first: Neighbours, second: Neighbours) -> float:
@@ -111,12 +110,10 @@ def both(first: Neighbours, second: Neighbours) -> tuple[float, float | None]:
     mutual = len(rows) / first.places.size
     if min(first.own, second.own) <= 0:
         return mutual, None
-    clips, columns = len(first.places), first.places[rows, left]
-    kernels = (
-        _sparse(first.cosines[rows, left], rows, columns, clips),
-        _sparse(second.cosines[rows, right], rows, columns, clips),
-    )
-    return mutual, _unbiased(*kernels, clips) / (first.own * second.own) ** 0.5
+    kernels = first.cosines[rows, left], second.cosines[rows, right]
+    columns = first.places[rows, left].astype(np.int64)
+    found = _unbiased(*kernels, rows, columns, len(first.places))
+    return mutual, found / (first.own * second.own) ** 0.5
 
 
 def _shared(first: Neighbours, second: Neighbours) -> Edges:
@@ -136,18 +133,27 @@ def _shared(first: Neighbours, second: Neighbours) -> Edges:
     return rows, *np.divmod(columns, k)
 
 
-def _sparse(
-    values: Float64[ndarray, " edge"],
+def _unbiased(
+    first: Float64[ndarray, " edge"],
+    second: Float64[ndarray, " edge"],
     rows: Int64[ndarray, " edge"],
-    columns: Int[ndarray, " edge"],
+    columns: Int64[ndarray, " edge"],
     clips: int,
-) -> csr_array:
-    return csr_array((values, (rows, columns)), shape=(clips, clips))
+) -> float:
+    """Give Song's estimate of HSIC (equation 5), times ``clips (clips - 3)``.
 
-
-def _unbiased(first: csr_array, second: csr_array, clips: int) -> float:
-    """Give Song's estimate of HSIC (equation 5), times ``clips (clips - 3)``."""
-    trace = float(first.multiply(second.T).sum())
+    Args:
+        first: What one kernel holds at the edges; it is 0 elsewhere, as is the other.
+        second: What the other holds there.
+        rows: First clip of each edge; no edge is there twice.
+        columns: Second clip of each.
+        clips: How many there are.
+    """
+    order = np.argsort(rows * clips + columns)
+    at, back = (rows * clips + columns)[order], columns * clips + rows
+    found = np.searchsorted(at, back).clip(max=len(at) - 1)
+    mutual = at[found] == back
+    trace = float(first[mutual] @ second[order[found[mutual]]])
     sums = float(first.sum() * second.sum())
-    mixed = float(first.sum(axis=0) @ second.sum(axis=1))
+    mixed = float(np.bincount(columns, first, clips) @ np.bincount(rows, second, clips))
     return trace + sums / ((clips - 1) * (clips - 2)) - 2 * mixed / (clips - 2)

@@ -60,10 +60,10 @@ FULL = Scale(
     bundle_formats=EVERYWHERE,
 )
 QUICK = Scale(
-    kills=10,
-    flips=300,
-    truncations=40,
-    deletions=40,
+    kills=6,
+    flips=150,
+    truncations=20,
+    deletions=20,
     writers=3,
     rounds=2,
     names=10,
@@ -73,10 +73,10 @@ QUICK = Scale(
     worker_kills=3,
     train_kills=4,
     train_steps=150,
-    save_kills=20,
-    mutations=400,
-    bundle_flips=120,
-    bundle_cuts=40,
+    save_kills=8,
+    mutations=200,
+    bundle_flips=60,
+    bundle_cuts=20,
     bundle_formats=("int8",),
 )
 

@@ -2,40 +2,33 @@ import csv
 
 import pytest
 
-from polyspace.report import evaluation, markdown
+from polyspace.report import markdown
 from polyspace.report.blocks import Code, Facts, Folded, Link, Listing, Noted, Paragraph, Table
-from tests.support.records import SIZES, write_records
 
 HOSTILE = "<b>|`x`*_[a](javascript:1)#\n# title"
 
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("markdown")
-    found = write_records(folder)
-    material = evaluation.read(found.folder, exports=found.exports, sizes=SIZES)
-    return evaluation.write(material, folder / "out").parent
+pytestmark = pytest.mark.xdist_group("report")
 
 
-def test_the_text_has_every_section_and_its_pictures_lie_beside_it(written):
-    text = (written / "report.md").read_text()
-    page = (written / "report.html").read_text()
+def test_the_text_has_every_section_and_its_pictures_lie_beside_it(reported):
+    text = (reported / "report.md").read_text()
+    page = (reported / "report.html").read_text()
     titles = [line[3:] for line in text.splitlines() if line.startswith("## ")]
     assert len(titles) == page.count("<h2>")
     linked = [part.split(")")[0] for part in text.split("](figures/")[1:]]
     assert len(linked) == page.count("<img")
-    assert all((written / "figures" / name).is_file() for name in linked)
+    assert all((reported / "figures" / name).is_file() for name in linked)
 
 
-def test_the_table_is_also_there_as_csv(written):
-    with (written / "report.csv").open(newline="") as file:
+def test_the_table_is_also_there_as_csv(reported):
+    with (reported / "report.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["method"] for row in rows][:2] == ["fusion", "student"]
     assert all(0 <= float(row["top1_low"]) <= float(row["top1"]) for row in rows)
 
 
-def test_the_command_stands_at_the_end(written):
-    assert "made by `python -m polyspace.train.evaluate" in (written / "report.md").read_text()
+def test_the_command_stands_at_the_end(reported):
+    assert "made by `python -m polyspace.train.evaluate" in (reported / "report.md").read_text()
 
 
 def test_data_is_never_markup():
