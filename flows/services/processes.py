@@ -136,3 +136,8 @@ def refuse_taken(port: int, option: str) -> None:
             raise ConfigError(
                 f"port {port} is taken: stop what listens there, or choose another with {option}"
             ) from error
+
+
+def search(folder: Path, path: str) -> str:
+    """Give a search path that begins with a folder, and goes on as another one."""
+    return os.pathsep.join(filter(None, (str(folder), path)))

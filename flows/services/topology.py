@@ -21,6 +21,8 @@ from polyspace.errors import ConfigError
 from tasks import addresses
 
 ENTRY = DOCKER / "entry.sh"
+KEPT = ("LANG", "OMP_NUM_THREADS")
+PATIENCE = ("PREFECT_CLIENT_MAX_RETRIES", "PREFECT_CLIENT_RETRY_EXTRA_CODES")
 NAME = "localhost"
 """What the certificate says."""
 
@@ -71,18 +73,19 @@ class Stack:
 
     def environment(self, name: str) -> dict[str, str]:
         """Give all that a service sees of the environment, secrets as files."""
-        kept = ("LANG", "OMP_NUM_THREADS")
         return {
-            **{key: os.environ[key] for key in kept if key in os.environ},
-            "PATH": _before(Path(sys.executable).parent, os.environ["PATH"]),
-            "PYTHONPATH": _before(DOCKER.parent, os.environ.get("PYTHONPATH", "")),
+            **{key: os.environ[key] for key in KEPT if key in os.environ},
+            "PATH": processes.search(Path(sys.executable).parent, os.environ["PATH"]),
+            "PYTHONPATH": processes.search(DOCKER.parent, os.environ.get("PYTHONPATH", "")),
             "POLYSPACE_SECRETS_FOLDER": str(self.folder / "secrets"),
             **self.service(name).environment,
         }
 
     def client(self) -> dict[str, str]:
         """Give the environment in which a person's programs find the servers and get in."""
+        worker = self.service("worker").environment
         return {
+            **{name: worker[name] for name in PATIENCE},
             "PREFECT_API_URL": f"{self.prefect}/api",
             "PREFECT_API_AUTH_STRING": self.secret("prefect_auth"),
             "PREFECT_API_SSL_CERT_FILE": str(self.authority),
@@ -248,8 +251,3 @@ def _bring_up(stack: Stack) -> None:
         stack.start(name)
     for name in workers:
         stack.wait(name)
-
-
-def _before(folder: Path, path: str) -> str:
-    """Give a search path that begins with a folder."""
-    return os.pathsep.join(filter(None, (str(folder), path)))
