@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from prefect.client.orchestration import get_client
 from prefect.events import AutomationCore
@@ -16,7 +17,6 @@ from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_SSL_CERT_FILE,
     PREFECT_API_URL,
-    Setting,
     temporary_settings,
 )
 
@@ -58,12 +58,13 @@ class Rig:
         """Keep finished stores from starting trainings, which nobody asks for here."""
         with temporary_settings(self.settings), get_client(sync_client=True) as client:
             for found in client.read_automations_by_name(CHAIN):
-                said = found.model_dump(include=set(AutomationCore.model_fields))
+                fields = set(AutomationCore.model_fields) - {"owner_resource"}
+                said = found.model_dump(include=fields)
                 changed = AutomationCore.model_validate({**said, "enabled": False})
                 client.update_automation(found.id, changed)
 
     @property
-    def settings(self) -> dict[Setting, str]:
+    def settings(self) -> dict[Any, str]:
         """Give what this process needs to ask Prefect."""
         return {
             PREFECT_API_URL: f"{self.stack.prefect}/api",

@@ -37,7 +37,7 @@ pytestmark = [
 TEACHERS = ("motion_vectors", "efficientnet_lite0")
 STUDENT = "transnetv2"
 """As the presets have them."""
-DRAWN_WITHIN_SECONDS = 6.0
+DRAWN_WITHIN_SECONDS = 15.0
 
 
 @pytest.fixture(scope="module")
