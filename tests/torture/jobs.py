@@ -27,7 +27,7 @@ Points = Counter[tuple[str, str, int, float]]
 POINTS = """
 SELECT runs.name, metrics.key, metrics.step, metrics.value FROM metrics
 JOIN runs ON runs.run_uuid = metrics.run_uuid
-WHERE metrics.key NOT LIKE 'system/%' AND runs.start_time >= {since}
+WHERE metrics.key NOT LIKE 'system/%' AND runs.name LIKE 'trial %' AND runs.start_time >= {since}
 """
 
 

@@ -3,6 +3,7 @@
 A worker in a namespace reaches nothing but the stack's proxy, as a worker on another machine does.
 """
 
+import itertools
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from flows.services import processes
 from flows.services.topology import ENTRY, NAME, Stack
 from tests.support.faults import FaultProxy
 
+_numbers = itertools.count(1)
 HOSTS = Path("/etc/netns")
 """Folder with a folder for each namespace, whose hosts file is seen in it."""
 
@@ -94,7 +96,8 @@ class Machine:
 
     def _plug_in(self) -> tuple[str, ...]:
         """Make the namespace and its cable; give the words that start a program in it."""
-        here, there = f"10.213.{self.number}.1", f"10.213.{self.number}.2"
+        net = f"10.{128 + os.getpid() % 128}.{self.number}"
+        here, there = f"{net}.1", f"{net}.2"
         near, far = (
             f"ps{os.getpid() % 10000}n{self.number}",
             f"ps{os.getpid() % 10000}f{self.number}",
@@ -141,7 +144,7 @@ def plugged_in(stack: Stack, folder: Path, count: int) -> Generator[list[Machine
 
 def add(machines: list[Machine], stack: Stack, folder: Path) -> None:
     """Start another machine."""
-    number = 1 + max((machine.number for machine in machines), default=0)
+    number = next(_numbers)
     name = f"machine-{number}"
     machines.append(Machine(stack, name, number, folder / name))
     machines[-1].start()

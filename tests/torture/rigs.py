@@ -123,6 +123,10 @@ def points(rig: Rig, job: Job, since: int) -> Iterator[str]:
     yield from (f"MLflow run {' is '.join(row)}" for row in left)
     if not isinstance(job, Search):
         return
+    nested = f"""SELECT runs.name FROM runs LEFT JOIN tags ON tags.run_uuid = runs.run_uuid
+    AND tags.key = 'mlflow.parentRunId' WHERE runs.name LIKE 'trial %' AND tags.value IS NULL
+    AND runs.start_time >= {since}"""
+    yield from (f"MLflow run {name} nests under no other" for (name,) in rig.sql("mlflow", nested))
     rows = rig.sql("mlflow", jobs.POINTS.format(since=since))
     found: Points = Counter((name, key, int(step), float(value)) for name, key, step, value in rows)
     for what, few in (("lacks", job.points - found), ("has besides", found - job.points)):
