@@ -19,6 +19,8 @@ class Ports:
     """MLflow behind the proxy, with TLS."""
     postgres: int
     prefect: int
+    proxy: int
+    """Prefect behind the proxy for workers, without TLS."""
     mlflow: int
     objects: int
     health: int
@@ -29,11 +31,9 @@ class Ports:
     @classmethod
     def free(cls, workers: int, *pages: int) -> "Ports":
         """Take free ports; those of the two pages may be chosen."""
-        found = processes.free_ports(7 + workers)
+        found = processes.free_ports(8 + workers)
         prefect_page, mlflow_page = pages or found[:2]
-        postgres, prefect, mlflow, objects, health = found[2:7]
-        at = tuple(found[7:])
-        return cls(prefect_page, mlflow_page, postgres, prefect, mlflow, objects, health, at)
+        return cls(prefect_page, mlflow_page, *found[2:8], tuple(found[8:]))
 
 
 def taken(folder: Path, ports: Ports) -> Mapping[str, str]:
@@ -50,7 +50,7 @@ def taken(folder: Path, ports: Ports) -> Mapping[str, str]:
         },
         **{
             str(compose.ADDRESSES[name]): str(getattr(ports, name))
-            for name in ("prefect", "mlflow")
+            for name in ("prefect", "proxy", "mlflow")
         },
         "0.0.0.0": addresses.HOST,
         "8080": str(ports.health),

@@ -239,9 +239,10 @@ def _bring_up(stack: Stack) -> None:
     database.fill(stack.environment("postgres") | stack.database())
     for name in ("prefect", "mlflow", "proxy"):
         stack.start(name)
-    stack.wait("prefect")
+    for name in ("proxy", "prefect"):
+        stack.wait(name)
     stack.start("deployments")
-    for name in ("objects", "mlflow", "proxy"):
+    for name in ("objects", "mlflow"):
         stack.wait(name)
     stack.start("accounts")
     for name in ("accounts", "deployments"):
