@@ -33,7 +33,9 @@ class Ports:
         """Take free ports; those of the two pages may be chosen."""
         found = processes.free_ports(8 + workers)
         prefect_page, mlflow_page = pages or found[:2]
-        return cls(prefect_page, mlflow_page, *found[2:8], tuple(found[8:]))
+        postgres, prefect, proxy, mlflow, objects, health = found[2:8]
+        inside = (postgres, prefect, proxy, mlflow, objects, health)
+        return cls(prefect_page, mlflow_page, *inside, tuple(found[8:]))
 
 
 def taken(folder: Path, ports: Ports) -> Mapping[str, str]:
