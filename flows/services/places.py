@@ -34,8 +34,8 @@ class Ports:
         found = processes.free_ports(8 + workers)
         prefect_page, mlflow_page = pages or found[:2]
         postgres, prefect, proxy, mlflow, objects, health = found[2:8]
-        inside = (postgres, prefect, proxy, mlflow, objects, health)
-        return cls(prefect_page, mlflow_page, *inside, tuple(found[8:]))
+        at = tuple(found[8:])
+        return cls(prefect_page, mlflow_page, postgres, prefect, proxy, mlflow, objects, health, at)
 
 
 def taken(folder: Path, ports: Ports) -> Mapping[str, str]:
