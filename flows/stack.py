@@ -10,7 +10,8 @@ from typing import Annotated
 from pydantic import Field
 
 from flows.services import processes, topology
-from flows.services.topology import Ports, Stack
+from flows.services.places import Ports
+from flows.services.topology import Stack
 from polyspace import console
 from polyspace.config import Config
 from polyspace.errors import ConfigError

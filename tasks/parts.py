@@ -1,8 +1,9 @@
 """Parts of one job, run by whoever works for the pool: handed out, looked at, and taken back."""
 
+import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
-from prefect.states import Cancelling
+from prefect.states import Cancelled, Cancelling
 from pydantic import JsonValue
 
 from polyspace.config import Config
@@ -27,6 +28,10 @@ ANY_GPU = "default"
 """Queue of the pool of GPUs whose runs go to whichever is free."""
 DEPLOYMENT = "local-cpu"
 """Name of the deployment that does parts, unless another is asked for."""
+GONE_WITHIN_SECONDS = 30.0
+"""How long a worker may take to end a part that is taken back."""
+LOOK_SECONDS = 1.0
+"""Between two looks at whether it has."""
 
 
 @dataclass(frozen=True)
@@ -200,8 +205,23 @@ def _cancel(parts: Parts) -> None:
     """Take back what has not ended: nobody may begin with it when the job is over."""
     parts.look()
     for part in parts.unfinished:
-        with suppress(httpx.HTTPError):
-            parts.client.set_flow_run_state(part.run_id, Cancelling())
+        _set(parts, part, Cancelling())
+    deadline = time.monotonic() + GONE_WITHIN_SECONDS
+    # A copy: what is said of parts is what they were before.
+    later = replace(parts)
+    later.look()
+    while not later.have_ended and time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
+        later.look()
+    for part in later.unfinished:
+        # Otherwise the run of a machine that is lost would be shown as "Cancelling" for ever.
+        _set(parts, part, Cancelled(message="its worker is gone"))
+
+
+def _set(parts: Parts, part: Part, state: State[Any]) -> None:
+    """Give a part's run another state, whatever the server's rules; one that is down has none."""
+    with suppress(httpx.HTTPError):
+        parts.client.set_flow_run_state(part.run_id, state, force=state.is_final())
 
 
 def _absolute(value: Any) -> Any:  # noqa: ANN401

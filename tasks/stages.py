@@ -34,6 +34,8 @@ class Stage:
     """Patterns of the files in the folder that MLflow gets copies of."""
     figures: tuple[str, ...] = ()
     """JSON files in the folder whose numbers MLflow gets as metrics."""
+    earlier: str | None = None
+    """The MLflow run that it goes on with; None: one of its own."""
 
     @property
     def inputs(self) -> dict[str, JsonValue]:
@@ -70,7 +72,8 @@ def run(
         tracking.resume(tracker).tags({reused: receipt.run_id or "not tracked"})
         return stage.folder / receipt.result
     started = time.monotonic()
-    with tracking.run(stage.name, stage.config, stage.dataset, tracker) as record:
+    opened = tracking.run(stage.name, stage.config, stage.dataset, tracker, earlier=stage.earlier)
+    with opened as record:
         record.sources(stage.sources, stage.dataset)
         begun = work if isinstance(work, Generator) else work(record)
         result = console.show(tracking.follow(record, begun), stage.name)

@@ -30,6 +30,8 @@ FILE = "study.jsonl"
 IDENTITY = "identity"
 OUTCOME = "outcome"
 """Attribute of a trial that has ended: what its trainings came to, as JSON values."""
+RECORD = "record of seed"
+"""Attribute of a trial that was begun, for each seed: the MLflow run of the training."""
 
 
 class Study:
@@ -145,6 +147,15 @@ class Claimed:
         self.number, self.point, self.was_begun = trial.number, trial.params, was_begun
         self._study, self._trial, self._lease = study, trial, lease
         self._reported = set(study.trials[trial.number].intermediate_values)
+
+    def record_of(self, seed: int) -> str | None:
+        """Give the MLflow run of a training that was begun by whoever had the trial before."""
+        return self._trial.user_attrs.get(f"{RECORD} {seed}")
+
+    def note_record(self, seed: int, run_id: str | None) -> None:
+        """Note a training's MLflow run, for whoever takes the trial up if this process is lost."""
+        if run_id not in (None, self.record_of(seed)):
+            self._trial.set_user_attr(f"{RECORD} {seed}", run_id)
 
     def assert_held(self) -> None:
         """Make sure that nobody else has taken the trial up.

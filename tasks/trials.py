@@ -21,9 +21,9 @@ from polyspace.train import sweep
 from polyspace.train.sweep import StageConfig, SweepConfig
 from polyspace.train.train_converter import ConverterConfig
 from tasks import caching, converters, fusion, stages
-from tasks.stages import Stage
+from tasks.stages import Stage, Work
 from tasks.studies import Claimed
-from tasks.tracking import PrunedError, Tracker
+from tasks.tracking import PrunedError, Record, Tracker
 
 FAILURES = (PolySpaceError, torch.OutOfMemoryError)
 """What says that a setting is of no use, and nothing of the next one."""
@@ -95,16 +95,22 @@ def _train(attempt: Attempt, number: int) -> Training:
     seed = sweep_of.stage.seed + number
     folder = attempt.folder / f"seed_{seed}"
     config = sweep_of.trial(claimed.point, seed=number, folder=folder)
-    stage = replace(_stage(config), name=f"trial {claimed.number}, seed {seed}")
+    name = f"trial {claimed.number}, seed {seed}"
+    stage = replace(_stage(config), name=name, earlier=claimed.record_of(seed))
     watch = claimed if number == 0 else None
+
+    def work(record: Record) -> Work:
+        claimed.note_record(seed, record.local_id)
+        return _watched(attempt, config, watch)
+
     try:
-        path = stages.run(stage, _watched(attempt, config, watch), attempt.tracker)
+        path = stages.run(stage, work, attempt.tracker)
     except CheckpointError:
         if not claimed.was_begun:
             raise
         # Begun on a machine of another kind: its state is of no use here.
         shutil.rmtree(folder / "unfinished", ignore_errors=True)
-        path = stages.run(stage, _watched(attempt, config, watch), attempt.tracker)
+        path = stages.run(stage, work, attempt.tracker)
     receipt = caching.read(folder)
     return Training(
         seed=seed,

@@ -12,7 +12,7 @@ from polyspace.errors import ConfigError
 
 DOCKER = Path(__file__).parents[2] / "docker"
 COMPOSE = DOCKER / "compose.yaml"
-ADDRESSES = {"postgres": 5432, "prefect": 4200, "mlflow": 5000, "objects": 7070}
+ADDRESSES = {"postgres": 5432, "prefect": 4200, "proxy": 4201, "mlflow": 5000, "objects": 7070}
 """Where services find each other."""
 _VARIABLE = re.compile(r"\$\{([A-Z_]+)(?::([-?])([^}]*))?\}")
 

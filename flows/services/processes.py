@@ -19,7 +19,12 @@ GONE_WITHIN_SECONDS = 20
 
 
 def start(
-    command: Sequence[str], *, environment: Mapping[str, str], log: Path, user: str | None = None
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    log: Path,
+    user: str | None = None,
+    folder: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a program in a process group of its own.
 
@@ -28,6 +33,7 @@ def start(
         environment: All that it sees of the environment.
         log: What it says goes here.
         user: Whom it runs as; None: whoever runs this.
+        folder: Where it runs; None: here.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -38,6 +44,7 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env=dict(environment),
+            cwd=folder,
             user=user,
             group=user,
             extra_groups=[] if user else None,
@@ -129,3 +136,8 @@ def refuse_taken(port: int, option: str) -> None:
             raise ConfigError(
                 f"port {port} is taken: stop what listens there, or choose another with {option}"
             ) from error
+
+
+def search(folder: Path, path: str) -> str:
+    """Give a search path that begins with a folder, and goes on as another one."""
+    return os.pathsep.join(filter(None, (str(folder), path)))

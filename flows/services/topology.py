@@ -14,41 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.services import compose, database, processes, programs
+from flows.services import compose, database, places, processes, programs
 from flows.services.compose import DOCKER, Service
+from flows.services.places import Ports
 from polyspace.errors import ConfigError
 from tasks import addresses
 
 ENTRY = DOCKER / "entry.sh"
+KEPT = ("LANG", "OMP_NUM_THREADS")
+PATIENCE = ("PREFECT_CLIENT_MAX_RETRIES", "PREFECT_CLIENT_RETRY_EXTRA_CODES")
 NAME = "localhost"
 """What the certificate says."""
-
-
-@dataclass(frozen=True)
-class Ports:
-    """Of the loopback address."""
-
-    prefect_page: int
-    """Prefect behind the proxy, with TLS."""
-    mlflow_page: int
-    """MLflow behind the proxy, with TLS."""
-    postgres: int
-    prefect: int
-    mlflow: int
-    objects: int
-    health: int
-    """Where the proxy says that it is well."""
-    workers: tuple[int, ...]
-    """Where the workers say so."""
-
-    @classmethod
-    def free(cls, workers: int, *pages: int) -> "Ports":
-        """Take free ports; those of the two pages may be chosen."""
-        found = processes.free_ports(7 + workers)
-        prefect_page, mlflow_page = pages or found[:2]
-        postgres, prefect, mlflow, objects, health = found[2:7]
-        at = tuple(found[7:])
-        return cls(prefect_page, mlflow_page, postgres, prefect, mlflow, objects, health, at)
 
 
 @dataclass
@@ -60,6 +36,10 @@ class Stack:
     logs: Path
     """One file a service."""
     ports: Ports
+    workplace: Path | None = None
+    """Folder that workers write to; None: this process's own."""
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What docker/.env would say besides addresses."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -84,26 +64,28 @@ class Stack:
     def service(self, name: str) -> Service:
         """Give a service as the compose file has it, with the places of this machine."""
         variables = {
+            **self.variables,
             "POLYSPACE_HOST": NAME,
             "POLYSPACE_PREFECT_PORT": str(self.ports.prefect_page),
             "POLYSPACE_MLFLOW_PORT": str(self.ports.mlflow_page),
         }
-        return compose.services(variables)[name].at(self._places())
+        return compose.services(variables)[name].at(places.taken(self.folder, self.ports))
 
     def environment(self, name: str) -> dict[str, str]:
         """Give all that a service sees of the environment, secrets as files."""
-        kept = ("LANG", "OMP_NUM_THREADS", "PYTHONPATH")
-        folders = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
         return {
-            **{key: os.environ[key] for key in kept if key in os.environ},
-            "PATH": folders,
+            **{key: os.environ[key] for key in KEPT if key in os.environ},
+            "PATH": processes.search(Path(sys.executable).parent, os.environ["PATH"]),
+            "PYTHONPATH": processes.search(DOCKER.parent, os.environ.get("PYTHONPATH", "")),
             "POLYSPACE_SECRETS_FOLDER": str(self.folder / "secrets"),
             **self.service(name).environment,
         }
 
     def client(self) -> dict[str, str]:
         """Give the environment in which a person's programs find the servers and get in."""
+        worker = self.service("worker").environment
         return {
+            **{name: worker[name] for name in PATIENCE},
             "PREFECT_API_URL": f"{self.prefect}/api",
             "PREFECT_API_AUTH_STRING": self.secret("prefect_auth"),
             "PREFECT_API_SSL_CERT_FILE": str(self.authority),
@@ -145,6 +127,7 @@ class Stack:
             environment=environment,
             log=self.log(name),
             user=database.user() if name == "postgres" else None,
+            folder=self.workplace if known == "worker" else None,
         )
 
     def wait(self, name: str) -> None:
@@ -160,13 +143,12 @@ class Stack:
         asking = signal.SIGINT if name == "postgres" else signal.SIGTERM
         processes.end(self.processes.pop(name), asking)
 
-    def once(self, name: str) -> None:
-        """Run a service that ends by itself.
+    def finish(self, name: str) -> None:
+        """Wait for the end of a service that ends by itself.
 
         Raises:
             ConfigError: It failed.
         """
-        self.start(name)
         if self.processes.pop(name).wait(processes.HEALTHY_WITHIN_SECONDS):
             said = self.log(name).read_text(errors="replace").strip()[-300:]
             raise ConfigError(f"{name} failed: {said}")
@@ -193,43 +175,31 @@ class Stack:
         }
         return processes.answers(pages[name])
 
-    def _places(self) -> Mapping[str, str]:
-        """Say what takes the place of containers' names, ports and folders."""
-        ports = self.ports
-        return {
-            **{
-                f"{name}:{port}": f"{addresses.HOST}:{getattr(ports, name)}"
-                for name, port in compose.ADDRESSES.items()
-            },
-            **{
-                str(compose.ADDRESSES[name]): str(getattr(ports, name))
-                for name in ("prefect", "mlflow")
-            },
-            "0.0.0.0": addresses.HOST,
-            "8080": str(ports.health),
-            "/data": str(self.folder / "proxy"),
-            "/etc/caddy/Caddyfile": str(DOCKER / "Caddyfile"),
-            "/run/secrets": str(self.folder / "secrets"),
-            "/srv/polyspace/docker/mlflow-auth.ini": str(self.folder / "secrets/mlflow-auth.ini"),
-            "/tmp": str(self.folder / "tmp"),
-        }
-
 
 @contextmanager
-def running(folder: Path, logs: Path, ports: Ports) -> Generator[Stack]:
+def running(
+    folder: Path,
+    logs: Path,
+    ports: Ports,
+    *,
+    workplace: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Generator[Stack]:
     """Run all services while the block runs, as many workers as there are ports for.
 
     Args:
         folder: An empty folder, which PostgreSQL's user can reach.
         logs: Where each service leaves what it says.
         ports: Of the loopback address.
+        workplace: Folder that workers write to; None: this process's own.
+        variables: What docker/.env would say besides addresses.
 
     Raises:
         ConfigError: A program is missing, a secret is refused, or a service doesn't start.
     """
     if lacks := programs.missing():
         raise ConfigError(lacks)
-    stack = Stack(folder, logs, ports)
+    stack = Stack(folder, logs, ports, workplace, variables or {})
     _prepare(stack)
     try:
         _bring_up(stack)
@@ -269,10 +239,14 @@ def _bring_up(stack: Stack) -> None:
     database.fill(stack.environment("postgres") | stack.database())
     for name in ("prefect", "mlflow", "proxy"):
         stack.start(name)
-    for name in ("objects", "prefect", "mlflow", "proxy"):
+    for name in ("proxy", "prefect"):
         stack.wait(name)
-    stack.once("accounts")
-    stack.once("deployments")
+    stack.start("deployments")
+    for name in ("objects", "mlflow"):
+        stack.wait(name)
+    stack.start("accounts")
+    for name in ("accounts", "deployments"):
+        stack.finish(name)
     workers = [f"worker-{number}" for number in range(len(stack.ports.workers))]
     for name in workers:
         stack.start(name)

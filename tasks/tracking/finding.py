@@ -8,6 +8,8 @@ from mlflow.exceptions import MlflowException
 
 RUN = "polyspace.run"
 """Tag that holds the id that is ours."""
+UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "PERMISSION_DENIED")
+"""What MLflow says of an id that it doesn't know; the last where users have to log in."""
 
 
 def resolve(client: MlflowClient, run_id: str) -> Run | None:
@@ -19,7 +21,7 @@ def resolve(client: MlflowClient, run_id: str) -> Run | None:
     try:
         return client.get_run(run_id)
     except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        if error.error_code not in UNKNOWN:
             raise
     tagged = tagged_with(client, RUN, run_id)
     return next((run for run in tagged if not is_deleted(run)), tagged[0] if tagged else None)

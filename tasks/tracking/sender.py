@@ -10,8 +10,8 @@ from pathlib import Path
 from mlflow import MlflowClient
 
 from tasks import addresses
+from tasks.tracking import creating, state
 from tasks.tracking import spool as spools
-from tasks.tracking import state
 from tasks.tracking.client import FAILURES, connect, first_words, is_refusal
 from tasks.tracking.sending import Sending
 from tasks.tracking.spool import Spool
@@ -192,10 +192,12 @@ class Sender:
         return bool([self.sending(run_id) for run_id in self._waiting()])
 
     def _mlflow_id(self, run_id: str) -> str | None:
-        """Give MLflow's id of the run above another, which is sent first."""
+        """Give MLflow's id of the run above another, which is sent first, here or elsewhere."""
         sending = self.sending(run_id)
         if sending.state.mlflow_id is None and self._client is not None:
             self._send(sending)
+            if sending.state.mlflow_id is None:
+                creating.adopt(self._client, run_id, sending.state)
         return sending.state.mlflow_id
 
 

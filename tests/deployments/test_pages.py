@@ -19,15 +19,22 @@ from polyspace.train.train_converter import ConverterConfig
 from tasks import announcements
 from tests.support import browser
 from tests.support.naps import nap
+from tests.support.prefect_pages import (
+    FIELD,
+    LABELS,
+    SUBMIT,
+    choose,
+    open_form,
+    submit,
+    switch_on,
+    titles,
+    write,
+)
 from tests.support.services import worker
 from tests.support.stores import make_store
 
 pytestmark = [pytest.mark.flow, pytest.mark.slow, pytest.mark.xdist_group("prefect pages")]
 NAME = "train_converter/local-cpu"
-FIELD = """[...document.querySelectorAll('.schema-form-property')].find(e =>
-  e.querySelector('.schema-form-property__label').textContent.split(' (')[0].trim() === '%s')"""
-LABELS = """[...document.querySelectorAll('.schema-form-property__label')].map(e =>
-  e.textContent.split(' (')[0].trim())"""
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +58,6 @@ def page(tmp_path):
         yield found
 
 
-def titles(config):
-    """What the fields of a form are called, those without a default first."""
-    fields = config.model_fields
-    names = sorted(fields, key=lambda name: not fields[name].is_required())
-    return [name.replace("_", " ").title() for name in names]
-
-
 def runs_of(api, name):
     return api.read_flow_runs(flow_filter=FlowFilter(name=FlowFilterName(any_=[name])))
 
@@ -71,31 +71,25 @@ def wait_for(api, run_id):
 
 def test_a_run_that_is_filled_into_the_form_is_done_by_a_worker(pages, api, page, store, tmp_path):
     deployment = api.read_deployment_by_name(NAME)
-    page.open(f"{pages}/deployments/deployment/{deployment.id}/run")
-    page.wait(f"!!({FIELD % 'Save Dir'})")
+    open_form(page, pages, deployment.id, "Save Dir")
 
     assert page.run(LABELS)[:2] == ["config", "Features"]
     assert page.run(LABELS)[1:] == titles(ConverterConfig)
     help_text = page.run(f"({FIELD % 'Hold Out'}).innerText")
     assert "Share of the training groups kept back to select the epoch." in help_text
-    page.fill(f"({FIELD % 'Features'}).querySelector('textarea')", str(store))
-    page.fill(f"({FIELD % 'Save Dir'}).querySelector('textarea')", str(tmp_path / "out"))
-    choose = "(s => {{ s.value = '{}'; s.dispatchEvent(new Event('change')); return true }})({})"
-    kind = f"({FIELD % 'Kind'}).querySelector('select')"
-    page.run(choose.format("ridge", kind))
+    write(page, "Features", str(store))
+    write(page, "Save Dir", str(tmp_path / "out"))
+    choose(page, "Kind", "ridge")
 
     # Out of bounds: refused by the form, and nothing is created.
-    page.fill(f"({FIELD % 'Batch'}).querySelector('input')", "0")
-    page.click("document.querySelector('button[type=submit]')")
+    write(page, "Batch", "0")
+    page.click(SUBMIT)
     page.wait("document.body.innerText.includes('0 is less than the minimum of 1')")
     assert runs_of(api, "train_converter") == []
 
-    page.fill(f"({FIELD % 'Batch'}).querySelector('input')", "16")
+    write(page, "Batch", "16")
     with worker(tmp_path / "log"):
-        # As a person would: the page may still be looking at what was refused.
-        while not (runs := runs_of(api, "train_converter")):
-            page.click("document.querySelector('button[type=submit]')")
-            time.sleep(2)
+        runs = submit(page, lambda: runs_of(api, "train_converter"))
         assert wait_for(api, runs[0].id).type == StateType.COMPLETED
     (run,) = runs
     assert (run.parameters["config"]["kind"], run.parameters["config"]["batch"]) == ("ridge", 16)
@@ -104,8 +98,7 @@ def test_a_run_that_is_filled_into_the_form_is_done_by_a_worker(pages, api, page
 
 def test_the_two_stages_of_a_sweep_are_offered_side_by_side(pages, api, page):
     deployment = api.read_deployment_by_name("sweep/local-cpu")
-    page.open(f"{pages}/deployments/deployment/{deployment.id}/run")
-    page.wait(f"!!({FIELD % 'Search'})")
+    open_form(page, pages, deployment.id, "Search")
     stage = f"[...({FIELD % 'Stage'}).querySelectorAll('.p-button-group button')]"
     names = page.run(f"{stage}.slice(0, 2).map(b => [b.innerText.trim(), b.ariaSelected])")
     assert names == [["FusionConfig", "true"], ["ConverterConfig", "false"]]
@@ -193,9 +186,7 @@ def test_a_schedule_that_is_switched_on_in_the_page_starts_runs(pages, api, page
         parameters={"folder": str(tmp_path), "seconds": 0.1},
         schedules=[every_minute],
     )
-    page.open(f"{pages}/deployments/deployment/{deployment_id}")
-    page.click("document.querySelector('[role=switch]')")
-    page.wait("document.querySelector('[role=switch]').ariaChecked === 'true'")
+    switch_on(page, pages, deployment_id)
     with worker(tmp_path / "log"):
         while not list(tmp_path.glob("*.txt")):
             time.sleep(0.5)

@@ -21,7 +21,7 @@ from polyspace.data.featurize import FeaturizeConfig
 from polyspace.errors import StoreError
 from polyspace.store.difference import compare
 from polyspace.store.reader import FeatureStore
-from tasks import sharing
+from tasks import parts, sharing
 from tests.support.pool import worker
 from tests.support.ucf101 import make_ucf101
 
@@ -82,9 +82,9 @@ def runs_of(config):
     """The flow runs of an extraction's parts, in their order."""
     with get_client(sync_client=True) as client:
         found = client.read_flow_runs()
-    parts = [run for run in found if run.name.startswith("part")]
+    named = [run for run in found if run.name.startswith("part")]
     out = str(config.out)
-    return sorted((r for r in parts if r.parameters["config"]["out"] == out), key=lambda r: r.name)
+    return sorted((r for r in named if r.parameters["config"]["out"] == out), key=lambda r: r.name)
 
 
 def states_of(config):
@@ -157,6 +157,16 @@ def test_a_part_that_is_not_needed_is_taken_back(config, alone, capsys):
 
     assert states_of(config) == [StateType.COMPLETED, StateType.CANCELLED]
     assert "part 2 of 2 is cancelled, it was Scheduled" in capsys.readouterr().out
+    assert_same(config.out, alone)
+
+
+def test_the_part_of_a_worker_that_is_lost_ends_with_the_job(config, alone, monkeypatch):
+    monkeypatch.setattr(parts, "GONE_WITHIN_SECONDS", 0.5)
+    with working(config, Running(), Completed()):
+        assert extract_features(config, distribute=2, patience_seconds=1) == config.out
+
+    assert states_of(config) == [StateType.CANCELLED, StateType.COMPLETED]
+    assert runs_of(config)[0].state.message == "its worker is gone"
     assert_same(config.out, alone)
 
 

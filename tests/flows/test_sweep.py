@@ -23,7 +23,7 @@ from polyspace.report.sweeps import Sweep
 from polyspace.train.sweep import SweepConfig
 from tasks import sharing, sweeps
 from tests.support.pool import worker
-from tests.support.sweeps import UNTRACKED, four_points, make_inputs
+from tests.support.sweeps import UNTRACKED, four_points, make_inputs, typed
 
 pytestmark = [
     pytest.mark.flow,
@@ -55,24 +55,6 @@ def config(inputs, tmp_path):
 def _quick_looks(monkeypatch):
     monkeypatch.setattr(sharing, "LOOK_SECONDS", 0.2)
     monkeypatch.setattr(sweeps, "LOOK_SECONDS", 0.2)
-
-
-def typed(config, *more):
-    """The command line of a sweep."""
-    stage = config.stage
-    options = ["--out", str(config.out), "--method", "grid", "--no-prune", *more]
-    given = {
-        "dataset": stage.dataset,
-        "root": stage.root,
-        "student": stage.student,
-        "converters": stage.converters,
-        "classes": stage.classes,
-        "epochs": stage.epochs,
-        "device": stage.device,
-    }
-    shared = [word for name, value in given.items() for word in (f"--{name}", str(value))]
-    teachers = ["--teachers", *stage.teachers, "--use_cached_features"]
-    return ["--search", *config.search, *options, "fusion", *shared, *teachers]
 
 
 def record(config):

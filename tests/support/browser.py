@@ -1,6 +1,7 @@
 """A headless Chromium, driven over its DevTools websocket: Debian's, no driver program needed."""
 
 import base64
+import hashlib
 import itertools
 import json
 import shutil
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
@@ -30,6 +33,7 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
+TRUST = "--ignore-certificate-errors-spki-list"
 
 
 class Page:
@@ -110,10 +114,16 @@ class Page:
 
 
 @contextmanager
-def chromium(folder: Path) -> Generator[Page]:
-    """A browser with a profile of its own, which ends with the block."""
+def chromium(folder: Path, authority: Path | None = None) -> Generator[Page]:
+    """A browser with a profile of its own, which ends with the block.
+
+    Args:
+        folder: Of the profile.
+        authority: A certificate; those that its key has signed are believed, and no others.
+    """
     assert CHROMIUM, MISSING
-    command = (CHROMIUM, *FLAGS, f"--user-data-dir={folder}", "about:blank")
+    trusted = () if authority is None else (f"{TRUST}={_fingerprint(authority)}",)
+    command = (CHROMIUM, *FLAGS, *trusted, f"--user-data-dir={folder}", "about:blank")
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         address = _tab(_port(folder / "DevToolsActivePort"))
@@ -128,6 +138,13 @@ def chromium(folder: Path) -> Generator[Page]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _fingerprint(certificate: Path) -> str:
+    """Give the SHA-256 of a certificate's public key, in base64."""
+    key = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+    encoded = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(encoded).digest()).decode()
 
 
 def _port(path: Path) -> int:

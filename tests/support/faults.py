@@ -10,10 +10,11 @@ from contextlib import closing, contextmanager, suppress
 class FaultProxy:
     """Between a client and a server, as good or bad as it is told to be."""
 
-    def __init__(self, target):
-        self.target = target
+    def __init__(self, target, host="127.0.0.1", port=0):
+        """Take the server's port on loopback, and where to listen; port 0: any that is free."""
+        self.target, self.host = target, host
         with closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind((host, port))
             self.port = probe.getsockname()[1]
         self.fault = None
         self._listener = None
@@ -48,7 +49,7 @@ class FaultProxy:
     def _listen(self):
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", self.port))
+        self._listener.bind((self.host, self.port))
         self._listener.listen(64)
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 

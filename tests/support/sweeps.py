@@ -1,4 +1,4 @@
-"""Small sweeps; ``python -m tests.support.sweeps FILE`` runs trials of the sweep in a JSON file."""
+"""Small sweeps; ``python -m tests.support.sweeps FILE`` runs the trials of one in a JSON file."""
 
 import sys
 from pathlib import Path
@@ -62,5 +62,29 @@ def four_points(inputs: Path, out: Path) -> SweepConfig:
     )
 
 
+def typed(config: SweepConfig, *more: str) -> list[str]:
+    """Give the command line of a sweep of fusions by a grid."""
+    stage = config.stage
+    assert isinstance(stage, FusionConfig)
+    options = ["--out", str(config.out), "--method", "grid", "--no-prune", *more]
+    given = {
+        "dataset": stage.dataset,
+        "root": stage.root,
+        "student": stage.student,
+        "converters": stage.converters,
+        "classes": stage.classes,
+        "epochs": stage.epochs,
+        "device": stage.device,
+    }
+    shared = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+    teachers = ["--teachers", *stage.teachers, "--use_cached_features"]
+    return ["--search", *config.search, *options, "fusion", *shared, *teachers]
+
+
 if __name__ == "__main__":
-    sweeps.drain(SweepConfig.model_validate_json(Path(sys.argv[1]).read_text()), UNTRACKED)
+    whole = SweepConfig.model_validate_json(Path(sys.argv[1]).read_text())
+    if "tracked" in sys.argv:
+        sweeps.drain(whole, Tracker())
+        sweeps.conclude.fn(whole)
+    else:
+        sweeps.drain(whole, UNTRACKED)

@@ -18,6 +18,7 @@ from polyspace.report.sweeps import Sweep
 from polyspace.train import sweep
 from polyspace.train.sweep import SweepConfig
 from tasks import studies, sweeps, tracking, trials
+from tasks.tracking import Tracker
 from tests.support.sweeps import UNTRACKED, converter_stage, four_points, fusion_stage, make_inputs
 
 ROOT = Path(__file__).parents[2]
@@ -178,6 +179,21 @@ def test_a_sweep_that_is_told_to_stop_goes_on_with_the_same_trial(grid, capsys):
     sweeps.drain(config, UNTRACKED)
     assert "going on after step" in capsys.readouterr().out
     assert len(concluded(config).trials) == 4
+
+
+def test_a_trial_that_is_taken_up_goes_on_in_its_own_mlflow_run(grid, client):
+    quick = {"epochs": 4, "save_every_steps": 1}
+    with pytest.raises(StoppedError):
+        sweeps.drain(changed(grid, {**quick, "max_minutes": 1e-9}), Tracker())
+    (begun,) = client.search_runs([client.get_experiment_by_name("polyspace/toy").experiment_id])
+    sweeps.drain(changed(grid, quick), Tracker())
+
+    runs = client.search_runs([begun.info.experiment_id])
+    assert sorted(run.info.run_name for run in runs) == [f"trial {n}, seed 0" for n in range(4)]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert begun.info.run_id in {run.info.run_id for run in runs}
+    steps = [one.step for one in client.get_metric_history(begun.info.run_id, "hold_out/top1")]
+    assert sorted(steps) == [1, 2, 3, 4]
 
 
 def test_a_state_of_another_device_is_begun_again(grid, monkeypatch):

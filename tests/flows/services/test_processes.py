@@ -76,3 +76,18 @@ def alive(pid):
             return stat.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_process_runs_in_the_folder_that_it_is_given(tmp_path):
+    (tmp_path / "place").mkdir()
+    environment = {"PATH": os.environ["PATH"]}
+    process = processes.start(
+        ("pwd",), environment=environment, log=tmp_path / "log", folder=tmp_path / "place"
+    )
+    assert process.wait(timeout=30) == 0
+    assert (tmp_path / "log").read_text().strip() == str(tmp_path / "place")
+
+
+def test_a_search_path_has_no_empty_folder_which_would_mean_this_one(tmp_path):
+    assert processes.search(tmp_path, "") == str(tmp_path)
+    assert processes.search(tmp_path, "/bin:/sbin") == f"{tmp_path}:/bin:/sbin"

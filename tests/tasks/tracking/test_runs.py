@@ -77,6 +77,18 @@ def test_stages_nest_under_the_pipeline(client):
     assert found["distill"].data.tags["note"] == "added later"
 
 
+def test_a_run_nests_under_one_that_another_machine_began(client, tmp_path, monkeypatch):
+    with tracking.pipeline("sweep", Settings(), "motion", enabled=True) as tracker:
+        tracking.resume(tracker).flush()
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setenv("POLYSPACE_SPOOL", str(tmp_path / "elsewhere"))
+            with tracking.run("trial 0", Settings(), "motion", tracker):
+                pass
+
+    found = runs(client)
+    assert found["trial 0"].data.tags["mlflow.parentRunId"] == found["sweep"].info.run_id
+
+
 def test_following_passes_everything_on_and_records_one_point_an_epoch(client):
     with tracking.run("train", Settings(), "motion", ALONE) as record:
         steps, result = follow(tracking.follow(record, training()))

@@ -2,10 +2,8 @@
 
 import json
 import os
-import ssl
 import subprocess
 import sys
-import tempfile
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,9 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flows.services import programs, topology
+from flows.services import programs
 from flows.services.compose import DOCKER
-from flows.services.topology import Ports
 from tests.support.routes import routes
 
 pytestmark = [
@@ -24,24 +21,8 @@ pytestmark = [
     pytest.mark.xdist_group("stack"),
     pytest.mark.skipif(programs.missing() is not None, reason=str(programs.missing())),
 ]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 REFUSED = {401, 403, 404, 405, 421}
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory):
-    """One stack with two workers; PostgreSQL's user can't reach pytest's own folders."""
-    logs = tmp_path_factory.mktemp("logs")
-    with tempfile.TemporaryDirectory(prefix="polyspace-stack-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)
-        with topology.running(folder, logs, Ports.free(2)) as running:
-            yield running
-
-
-@pytest.fixture(scope="module")
-def trust(stack):
-    return ssl.create_default_context(cafile=stack.authority)
 
 
 def stranger(trust, base):

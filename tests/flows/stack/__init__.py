@@ -1,0 +1,1 @@
+"""One stack for all tests of this folder."""
