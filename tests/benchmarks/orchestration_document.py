@@ -93,7 +93,7 @@ def _stage(taken: dict[str, list[Taken]], asked: Namespace) -> Iterator[str]:
 def _tasks(taken: list[Taken]) -> Iterator[str]:
     milliseconds = spread([1e3 * one.seconds for one in taken])
     processor = spread([1e3 * one.processor_seconds for one in taken])
-    yield f"\n**A task** that does nothing, of 100 in a flow, less a flow without any; {_load()}:"
+    yield f"\n**A task** that does nothing, of 100 in a flow; {_load()}:"
     yield f"{milliseconds} ms on the clock, {processor} ms of processor time. Goal: at most"
     yield f"{1e3 * TASK_SECONDS:.0f} ms."
 
