@@ -7,11 +7,8 @@ from pathlib import Path
 import pytest
 
 from flows.evaluate import evaluate
-from flows.quantize_export import quantize_export
 from flows.train_converter import train_converter
 from flows.train_fusion import train_fusion
-from polyspace.export import bundle
-from polyspace.export.bundle import ExportConfig
 from polyspace.train import evaluate as evaluating
 from polyspace.train import train_converter as converting
 from polyspace.train import train_fusion as fusing
@@ -24,7 +21,7 @@ from tests.support.stores import make_store
 pytestmark = [
     pytest.mark.flow,
     pytest.mark.xdist_group("prefect"),
-    pytest.mark.usefixtures("prefect_server", "client", "same_process"),
+    pytest.mark.usefixtures("prefect_server", "client"),
 ]
 COMMON = {"dataset": "toy", "teachers": ("flow", "look"), "device": "cpu"}
 TIMES = {"seconds", "latency_ms", "created"}
@@ -83,13 +80,6 @@ def test_what_decides_results_is_equal_in_every_byte(stores, same, tmp_path):
         | {"student": "stu", "resamples": 100, "seeds": 1, "out": tmp_path / "evaluation"}
     )
     same(lambda: finish(evaluating.run(scored)), lambda: evaluate(scored), scored.out)
-
-    packed = ExportConfig.model_validate(
-        trained
-        | {"formats": ("fp16",), "measure": False, "threshold_points": 100.0, "device": "cpu"}
-        | {"out": tmp_path / "bundles"}
-    )
-    same(lambda: finish(bundle.run(packed, "fp16")), lambda: quantize_export(packed), packed.out)
 
 
 def test_another_seed_would_be_noticed(stores, same, tmp_path):
