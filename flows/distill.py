@@ -32,7 +32,7 @@ from tasks import (
     tracking,
 )
 from tasks.reports import Results
-from tasks.tracking.registry import RegisterConfig
+from tasks.tracking.registration import RegisterConfig
 
 
 class DistillConfig(Config):

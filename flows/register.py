@@ -4,7 +4,7 @@ from prefect import flow
 
 from polyspace import console
 from tasks import models
-from tasks.tracking.registry import RegisterConfig, Registered
+from tasks.tracking.registration import RegisterConfig, Registered
 
 
 @flow(name="register", flow_run_name="register {config.bundle}")

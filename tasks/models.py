@@ -5,13 +5,15 @@ from prefect.cache_policies import NO_CACHE
 
 from polyspace import console
 from polyspace.errors import RecordError
-from tasks.tracking import ALONE, Tracker, registry
-from tasks.tracking.registry import RegisterConfig, Registered
+from tasks.tracking import ALONE, Tracker
+from tasks.tracking.registration import RegisterConfig, Registered
 
 
 @task(name="register", task_run_name="register", cache_policy=NO_CACHE)
 def register(config: RegisterConfig, tracker: Tracker = ALONE) -> Registered:
     """Register a bundle as a version of a model."""
+    from tasks.tracking import registry  # imports MLflow, of which other stages need nothing yet
+
     return registry.register(config, tracker)
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 from numpy import ndarray
-from sklearn.metrics import confusion_matrix
 
 
 def hits(
@@ -33,6 +32,8 @@ def confusion(
     predicted: Int64[ndarray, " clip"], labels: Int64[ndarray, " clip"], *, classes: int
 ) -> Int64[ndarray, "true predicted"]:
     """Count clips by true class (rows) and predicted class (columns)."""
+    from sklearn.metrics import confusion_matrix  # takes seconds, and training counts hits alone
+
     return confusion_matrix(labels, predicted, labels=np.arange(classes)).astype(np.int64)
 
 

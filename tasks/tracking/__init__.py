@@ -1,14 +1,10 @@
 """What MLflow is told of a run: on this machine's disk first, then sent, in spite of outages."""
 
-from tasks.tracking.client import FAILURES as FAILURES
-from tasks.tracking.client import first_words as first_words
-
-# isort: split
-# After the client, which says what mlflow reads while it is imported.
 from tasks.tracking.asking import fetch as fetch
 from tasks.tracking.asking import files_of as files_of
 from tasks.tracking.asking import run_of as run_of
 from tasks.tracking.asking import runs_of as runs_of
+from tasks.tracking.client import first_words as first_words
 from tasks.tracking.following import follow as follow
 from tasks.tracking.records import Record as Record
 from tasks.tracking.runs import pipeline as pipeline

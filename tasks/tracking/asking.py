@@ -1,14 +1,13 @@
 """What is asked of MLflow there and then: runs, their files, and the experiments they are in."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mlflow import MlflowClient
-from mlflow.entities import Run
-
 from polyspace.errors import RecordError
-from tasks.tracking import finding
-from tasks.tracking.client import FAILURES, asked, connect, first_words
+from tasks.tracking import finding, library
+from tasks.tracking.client import asked, connect, failures, first_words
 from tasks.tracking.values import Told
 
 
@@ -29,7 +28,7 @@ def fetch(run_id: str, names: Iterable[str], into: Path) -> Path:
             )
         for name in names:
             client.download_artifacts(found.info.run_id, name, str(into))
-    except FAILURES as error:
+    except failures() as error:
         raise RecordError(
             f"MLflow run {run_id} can't be compared ({first_words(error)}): give the id of an "
             f"evaluation's run, or its folder"
@@ -82,12 +81,12 @@ def files_of(run_id: str) -> Sequence[str]:
         return [entry.path for entry in entries if not entry.is_dir]
 
 
-def _resolved(client: MlflowClient, run_id: str) -> Run:
+def _resolved(client: library.MlflowClient, run_id: str) -> library.Run:
     """Find a run by MLflow's id or ours; without one, let MLflow say so in its own words."""
     return finding.resolve(client, run_id) or client.get_run(run_id)
 
 
-def _told(run: Run) -> Told:
+def _told(run: library.Run) -> Told:
     return Told(
         run_id=run.info.run_id,
         name=run.info.run_name or "a run without a name",

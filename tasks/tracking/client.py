@@ -1,6 +1,7 @@
-"""The way to MLflow: its settings, its client, and what its failures mean."""
+"""The way to MLflow: its client, and what its failures mean."""
 
-import os
+from __future__ import annotations
+
 import sqlite3
 from collections.abc import Generator
 from contextlib import closing, contextmanager
@@ -8,23 +9,7 @@ from pathlib import Path
 
 from polyspace.errors import RecordError
 from tasks import addresses
-
-# mlflow reads these while it is imported: nothing is sent home, no pickle is ever loaded, and what
-# is said is said here, in one line. A server that is down is given up at once: whatever has to
-# reach it waits in the spool, and a request that MLflow repeats by itself may create two runs.
-os.environ.setdefault("DO_NOT_TRACK", "true")
-os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-
-from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
-
-FAILURES = (MlflowException, OSError, sqlite3.Error)
-"""What MLflow raises when it, its server or its database fails."""
+from tasks.tracking import library
 
 REFUSALS = frozenset(
     {
@@ -38,7 +23,7 @@ REFUSALS = frozenset(
 """Answers that stay the same however often one asks."""
 
 
-def connect(uri: str | None = None) -> MlflowClient:
+def connect(uri: str | None = None) -> library.MlflowClient:
     """Open the tracking database or server.
 
     MLflow tries for minutes to open a local database that it can't: sqlite itself says so at once.
@@ -52,12 +37,17 @@ def connect(uri: str | None = None) -> MlflowClient:
         database.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(database)) as connection:
             connection.execute("pragma user_version").fetchone()
-    return MlflowClient(uri)
+    return library.MlflowClient(uri)
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """Give what MLflow raises when it, its server or its database fails."""
+    return library.MlflowException, OSError, sqlite3.Error
 
 
 def is_refusal(error: Exception) -> bool:
     """Say whether MLflow understood and said no, so that trying again is of no use."""
-    return isinstance(error, MlflowException) and error.error_code in REFUSALS
+    return isinstance(error, library.MlflowException) and error.error_code in REFUSALS
 
 
 def first_words(error: Exception) -> str:
@@ -74,7 +64,7 @@ def asked(trouble: str) -> Generator[None]:
     """
     try:
         yield
-    except FAILURES as error:
+    except failures() as error:
         raise RecordError(
             f"{trouble} ({first_words(error)}): mend the name, or $MLFLOW_TRACKING_URI"
         ) from error

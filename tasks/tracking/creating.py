@@ -1,26 +1,25 @@
 """A run in MLflow, made once: found again by its tag where the answer to its creation was lost."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import TypeVar
 
-from mlflow import MlflowClient
-from mlflow.entities import Param, RunTag
-from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-
-from tasks.tracking import finding
+from tasks.tracking import finding, library
 from tasks.tracking.client import is_refusal
 from tasks.tracking.lines import Begin
 from tasks.tracking.state import State
 
 E = TypeVar("E")
 
+PARENT = "mlflow.parentRunId"
+"""Tag by which MLflow nests a run."""
 BATCH = 100
 """Params or tags that MLflow takes at a time."""
 
 
 def begin(
-    client: MlflowClient,
+    client: library.MlflowClient,
     run_id: str,
     line: Begin,
     state: State,
@@ -51,7 +50,7 @@ def begin(
         _go_on(client, run_id, state.mlflow_id)
     mlflow_id = state.mlflow_id
     state.orphan = line.parent if parent is None else None
-    params = [Param(name, value) for name, value in line.params.items()]
+    params = [library.Param(name, value) for name, value in line.params.items()]
     refused = in_batches(lambda some: client.log_batch(mlflow_id, params=some), params)
     # A run that goes on keeps the settings that it has.
     state.refused += [] if line.again else [f"param {param.key}" for param in refused]
@@ -64,35 +63,35 @@ def in_batches(send: Callable[[list[E]], object], entities: list[E], size: int =
         some = entities[start : start + size]
         try:
             send(some)
-        except MlflowException as error:
+        except library.MlflowException as error:
             if not is_refusal(error):
                 raise
             refused += some if len(some) == 1 else in_batches(send, some, 1)
     return refused
 
 
-def adopt(client: MlflowClient, run_id: str, state: State) -> None:
+def adopt(client: library.MlflowClient, run_id: str, state: State) -> None:
     """Take up a run that another machine began, if MLflow knows it."""
     found = finding.resolve(client, run_id)
     if found is not None:
         state.mlflow_id, state.experiment_id = found.info.run_id, found.info.experiment_id
 
 
-def tie(client: MlflowClient, state: State, parent: str) -> None:
+def tie(client: library.MlflowClient, state: State, parent: str) -> None:
     """Nest a run that was created before MLflow knew the run above it."""
     if state.mlflow_id:
-        client.set_tag(state.mlflow_id, MLFLOW_PARENT_RUN_ID, parent)
+        client.set_tag(state.mlflow_id, PARENT, parent)
     state.orphan = None
 
 
-def drop_twins(client: MlflowClient, run_id: str, state: State) -> None:
+def drop_twins(client: library.MlflowClient, run_id: str, state: State) -> None:
     """Delete runs that MLflow made when its answer came too late to be heard."""
     for twin in finding.tagged_with(client, finding.RUN, run_id):
         if twin.info.run_id != state.mlflow_id and not finding.is_deleted(twin):
             client.delete_run(twin.info.run_id)
 
 
-def experiment(client: MlflowClient, line: Begin) -> str:
+def experiment(client: library.MlflowClient, line: Begin) -> str:
     """Find the data set's experiment, or make it: one that the UI shows as model training."""
     if found := client.get_experiment_by_name(line.experiment):
         return found.experiment_id
@@ -106,14 +105,14 @@ def experiment(client: MlflowClient, line: Begin) -> str:
                 "mlflow.note.content": f"Everything that PolySpace did with the data set {data}.",
             },
         )
-    except MlflowException as error:
+    except library.MlflowException as error:
         found = client.get_experiment_by_name(line.experiment) if is_refusal(error) else None
         if found is None:
             raise
         return found.experiment_id
 
 
-def _present(client: MlflowClient, run_id: str, line: Begin, state: State) -> str | None:
+def _present(client: library.MlflowClient, run_id: str, line: Begin, state: State) -> str | None:
     """Find the run; one that was deleted counts as none."""
     if state.mlflow_id and not line.again:
         return state.mlflow_id
@@ -126,17 +125,17 @@ def _present(client: MlflowClient, run_id: str, line: Begin, state: State) -> st
 
 
 def _create(
-    client: MlflowClient, run_id: str, line: Begin, experiment_id: str, parent: str | None
+    client: library.MlflowClient, run_id: str, line: Begin, experiment_id: str, parent: str | None
 ) -> str:
     tags = {**line.tags, finding.RUN: run_id}
     if parent:
-        tags[MLFLOW_PARENT_RUN_ID] = parent
+        tags[PARENT] = parent
     run = client.create_run(experiment_id, line.at_ms, tags, run_name=line.name)
     return run.info.run_id
 
 
-def _go_on(client: MlflowClient, run_id: str, mlflow_id: str) -> None:
+def _go_on(client: library.MlflowClient, run_id: str, mlflow_id: str) -> None:
     client.update_run(mlflow_id, "RUNNING")
-    client.log_batch(mlflow_id, tags=[RunTag(finding.RUN, run_id)])
+    client.log_batch(mlflow_id, tags=[library.RunTag(finding.RUN, run_id)])
     if "error" in client.get_run(mlflow_id).data.tags:
         client.delete_tag(mlflow_id, "error")

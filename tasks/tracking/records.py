@@ -1,5 +1,7 @@
 """The record of a run: what it is told is on disk at once, and with MLflow when that can be."""
 
+from __future__ import annotations
+
 import logging
 import os
 import time
@@ -8,13 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mlflow import MlflowClient
-
 from polyspace.files import sha256_file
 from tasks.lineage import Source
-from tasks.tracking import finding
+from tasks.tracking import finding, library
 from tasks.tracking import sender as senders
-from tasks.tracking.client import FAILURES, connect, first_words
+from tasks.tracking.client import connect, failures, first_words
 from tasks.tracking.lines import Artefact, End, Input, Inputs, Line, Metrics, Tags
 from tasks.tracking.sender import Sender
 from tasks.tracking.sending import Sending
@@ -36,7 +36,7 @@ class Record:
     sending: Sending | None = None
 
     @classmethod
-    def of(cls, local_id: str, *, fresh: bool = False) -> "Record":
+    def of(cls, local_id: str, *, fresh: bool = False) -> Record:
         """Give the record of a run by the id that is ours."""
         found = senders.current()
         return cls(found, found.sending(local_id, fresh=fresh))
@@ -92,7 +92,7 @@ class Record:
             except OSError as error:
                 logger.warning("%s isn't kept: %s", path, error.strerror or error)
 
-    def others(self, tag: str, value: str) -> "list[Other] | None":
+    def others(self, tag: str, value: str) -> list[Other] | None:
         """Find all other runs that have a tag: of any experiment, ended or not, deleted ones too.
 
         Returns:
@@ -102,7 +102,7 @@ class Record:
             return None
         try:
             found = finding.tagged_with(connect(), tag, value)
-        except FAILURES as error:
+        except failures() as error:
             logger.warning("MLflow can't be asked: %s", first_words(error))
             return None
         return [
@@ -111,7 +111,7 @@ class Record:
             if run.info.run_id != self.mlflow_id
         ]
 
-    def connected(self) -> tuple[MlflowClient, str] | None:
+    def connected(self) -> tuple[library.MlflowClient, str] | None:
         """Give a client and MLflow's id of the run; None: tracking is off, or MLflow fails."""
         if not self.flush(ASK_SECONDS) or self.mlflow_id is None:
             return None

@@ -19,7 +19,6 @@ from packaging.requirements import Requirement
 
 import polyspace
 from polyspace import console
-from polyspace.config import Config
 from polyspace.errors import ExportError, RecordError
 from polyspace.export import contents
 from polyspace.files import sha256_file
@@ -29,10 +28,11 @@ from tasks.lineage import Source
 from tasks.tracking import client as tracking
 from tasks.tracking import runs
 from tasks.tracking.records import Record
+from tasks.tracking.registration import RegisterConfig, Registered
 from tasks.tracking.values import ALONE, Tracker
 
 # isort: split
-# After the client, which says what mlflow reads while it is imported.
+# After the library, which says what mlflow reads while it is imported.
 from mlflow import MlflowClient, pyfunc
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
@@ -43,42 +43,6 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 SERVED = Path(__file__).with_name("served.py")
 TAGS = ("kind", "ratio", "top1", "difference_points", "held_out", "clips", "bundle")
 """What every version is tagged with, as polyspace.NAME."""
-
-
-class RegisterConfig(Config):
-    """Register a proven bundle as a version of an MLflow model, ready to be served."""
-
-    bundle: Path
-    """Folder of one bundle."""
-    features: Path
-    """Folder of the feature stores; the first held-out clip becomes the input example."""
-    name: str | None = None
-    """Of the model; DATASET-STUDENT, unless given."""
-    alias: str = "champion"
-    """Moves to the new version if its proof holds and the present one isn't better."""
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A version of a model in the registry."""
-
-    name: str
-    version: str
-    alias: str | None
-    """The alias that it was given; None: another version kept it."""
-
-    @property
-    def uri(self) -> str:
-        """Give what `mlflow models serve -m` takes."""
-        return f"models:/{self.name}/{self.version}"
-
-    def __str__(self) -> str:
-        """Say in a line what was registered."""
-        given = f", @{self.alias}" if self.alias else ""
-        return (
-            f"{self.name} version {self.version}{given}: MLFLOW_TRACKING_URI="
-            f"{addresses.tracking_uri()} mlflow models serve -m {self.uri} --env-manager local"
-        )
 
 
 def register(config: RegisterConfig, tracker: Tracker = ALONE) -> Registered:
@@ -97,7 +61,7 @@ def register(config: RegisterConfig, tracker: Tracker = ALONE) -> Registered:
         record.sources(sources, found.proof["dataset"])
         try:
             return _register(record, found, name, config.alias, _example(found, store))
-        except tracking.FAILURES as error:
+        except tracking.failures() as error:
             raise RecordError(
                 f"MLflow at {addresses.tracking_uri()} didn't take the model "
                 f"({tracking.first_words(error)}): the bundle is as it was; register it again"

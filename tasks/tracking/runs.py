@@ -8,20 +8,21 @@ import inspect
 import re
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
+from contextvars import copy_context
 from importlib.metadata import version
+from threading import Thread
 from uuid import uuid4
 
-from mlflow.tracking.context.registry import resolve_tags
-from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from prefect.artifacts import create_link_artifact
 from prefect.runtime import flow_run
 from pydantic import JsonValue
 
 from polyspace.config import Config
 from tasks import addresses, figures
-from tasks.tracking import sender, state, system
+from tasks.tracking import context, sender, state, system
 from tasks.tracking.lines import Begin
-from tasks.tracking.records import ASK_SECONDS, Record, now_ms
+from tasks.tracking.records import Record, now_ms
+from tasks.tracking.state import State
 from tasks.tracking.values import PrunedError, Tracker
 
 
@@ -40,24 +41,9 @@ def run(
             of that id, or it was deleted, it is made anew.
     """
     record = _open(name, config, dataset, tracker, earlier)
-    linked = _link_back(name, record)
-    try:
-        with system.watched(record.metrics) if record.is_kept else nullcontext():
-            yield record
-    except PrunedError as pruned:
-        record.tags({"pruned": str(pruned)})
-        record.end("KILLED")
-        raise
-    except Exception as error:
-        record.tags({"error": f"{type(error).__name__}: {error}"})
-        record.end("FAILED")
-        raise
-    except BaseException:
-        record.end("KILLED")
-        raise
-    record.end("FINISHED")
-    if not linked:
-        _link_back(name, record)
+    watched = system.watched(record.metrics) if record.is_kept else nullcontext()
+    with _linked(name, record), _ended(record), watched:
+        yield record
 
 
 @contextmanager
@@ -91,7 +77,7 @@ def _open(name: str, config: Config, dataset: str, tracker: Tracker, earlier: st
         name=name,
         experiment=experiment,
         location=addresses.artefact_location(experiment),
-        tags=resolve_tags({MLFLOW_RUN_NOTE: _note(config), **_about(name, dataset)}),
+        tags={**context.tags(), "mlflow.note.content": _note(config), **_about(name, dataset)},
         params=_params(config),
         parent=tracker.parent_id,
         again=earlier is not None,
@@ -129,12 +115,50 @@ def _note(config: Config) -> str:
     )
 
 
+@contextmanager
+def _ended(record: Record) -> Generator[None]:
+    """End the record as the block ends."""
+    try:
+        yield
+    except PrunedError as pruned:
+        record.tags({"pruned": str(pruned)})
+        record.end("KILLED")
+        raise
+    except Exception as error:
+        record.tags({"error": f"{type(error).__name__}: {error}"})
+        record.end("FAILED")
+        raise
+    except BaseException:
+        record.end("KILLED")
+        raise
+    record.end("FINISHED")
+
+
+@contextmanager
+def _linked(name: str, record: Record) -> Generator[None]:
+    """Link the MLflow run in Prefect as soon as MLflow has it, beside the block; at last, after it.
+
+    MLflow has it seconds later, when it has been imported and asked, and no stage waits for that.
+    """
+    if not flow_run.id or not record.is_kept:
+        yield
+        return
+    linked: list[bool] = []
+    seen = copy_context()  # It says which flow run and which task this is.
+    thread = Thread(
+        target=lambda: linked.append(seen.run(_link_back, name, record)), name="link", daemon=True
+    )
+    thread.start()
+    yield
+    thread.join()
+    if not any(linked):
+        _link_back(name, record)
+
+
 def _link_back(name: str, record: Record) -> bool:
     """Leave the way to the MLflow run with the Prefect run; False: MLflow hasn't made it yet."""
-    if not flow_run.id or not record.sending:
-        return True
-    record.flush(ASK_SECONDS)
-    found = record.sending.state
+    record.flush()
+    found = record.sending.state if record.sending else State()
     if found.mlflow_id is None or found.experiment_id is None:
         return False
     link = addresses.mlflow_run(found.experiment_id, found.mlflow_id)

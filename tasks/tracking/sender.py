@@ -1,5 +1,7 @@
 """The thread that sends what waits, tries again when MLflow fails, and says so once."""
 
+from __future__ import annotations
+
 import atexit
 import logging
 import threading
@@ -7,12 +9,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlflow import MlflowClient
-
 from tasks import addresses
-from tasks.tracking import creating, state
+from tasks.tracking import creating, library, state
 from tasks.tracking import spool as spools
-from tasks.tracking.client import FAILURES, connect, first_words, is_refusal
+from tasks.tracking.client import connect, failures, first_words, is_refusal
 from tasks.tracking.sending import Sending
 from tasks.tracking.spool import Spool
 
@@ -38,7 +38,7 @@ class Sender:
         """Tries that failed since the last one that didn't."""
         self.trouble = ""
         """What MLflow said last, while it fails."""
-        self._client: MlflowClient | None = None
+        self._client: library.MlflowClient | None = None
         self._sendings: dict[str, Sending] = {}
         self._lock = threading.Lock()
         self._changed = threading.Condition()
@@ -72,6 +72,7 @@ class Sender:
             sending: The run.
             patience_seconds: How long to wait while nothing arrives.
         """
+        library.load()  # Seconds, in which nothing can arrive.
         if self.trouble:
             patience_seconds = min(patience_seconds, SHORT_SECONDS)
         size, before = sending.spool.end(), self._tries
@@ -125,7 +126,7 @@ class Sender:
         """Try to send everything; say whether something is left that may be sent later."""
         try:
             left = [self._send_apart(sending) for sending in self._pending()]
-        except FAILURES as error:
+        except failures() as error:
             self._failed(first_words(error))
             return True
         self._succeeded()
@@ -140,7 +141,7 @@ class Sender:
         try:
             return not self._send(sending)
         except Exception as error:  # A mistake of ours costs no training either.
-            if isinstance(error, FAILURES) and not is_refusal(error):
+            if isinstance(error, failures()) and not is_refusal(error):
                 raise
             if not sending.stuck:
                 logger.warning("%s isn't sent: %s", sending.spool.path, first_words(error))

@@ -4,17 +4,16 @@ Params, tags, data sets and files are set by name. A metric is looked up in what
 where an answer was lost, in what MLflow has.
 """
 
+from __future__ import annotations
+
 import json
 import math
 from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 
-from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, RunTag
-
 from polyspace.files import sha256_file
-from tasks.tracking import creating, state
-from tasks.tracking.client import FAILURES, is_refusal
+from tasks.tracking import creating, library, state
+from tasks.tracking.client import failures, is_refusal
 from tasks.tracking.lines import Artefact, Begin, End, Input, Inputs, Line, Metrics, Tags
 from tasks.tracking.spool import Read, Spool
 
@@ -58,7 +57,7 @@ class Sending:
         """Say whether something waits."""
         return self.spool.end() > self.state.sent or bool(self.spool.unsaved())
 
-    def send(self, client: MlflowClient, moved: Callable[[], None] = lambda: None) -> bool:
+    def send(self, client: library.MlflowClient, moved: Callable[[], None] = lambda: None) -> bool:
         """Send what waits; False: another process is sending it.
 
         Args:
@@ -74,13 +73,13 @@ class Sending:
                 self._catch_up()
                 try:
                     self._send(client, moved)
-                except FAILURES:
+                except failures():
                     self._unsure = True
                     raise
                 self.stuck = ""
             return mine
 
-    def _send(self, client: MlflowClient, moved: Callable[[], None]) -> None:
+    def _send(self, client: library.MlflowClient, moved: Callable[[], None]) -> None:
         for batch in _batches(self.spool.read(self.state.sent)):
             self._tell(client, [read.line for read in batch if read.line])
             self.state.sent = self._seen_up_to = batch[-1].end
@@ -103,7 +102,7 @@ class Sending:
                 self._seen |= {_identity(metric) for metric in _metrics(read.line)}
         self._seen_up_to = max(self._seen_up_to, known.sent)
 
-    def _tell(self, client: MlflowClient, batch: Sequence[Line]) -> None:
+    def _tell(self, client: library.MlflowClient, batch: Sequence[Line]) -> None:
         if not batch:
             return
         first = batch[0]
@@ -121,7 +120,9 @@ class Sending:
             )
         self._set(client, self.state.mlflow_id, first, batch)
 
-    def _set(self, client: MlflowClient, run: str, first: Line, batch: Sequence[Line]) -> None:
+    def _set(
+        self, client: library.MlflowClient, run: str, first: Line, batch: Sequence[Line]
+    ) -> None:
         match first:
             case Metrics():
                 self._metrics(client, run, [line for line in batch if isinstance(line, Metrics)])
@@ -137,7 +138,7 @@ class Sending:
             case Begin():
                 pass
 
-    def _metrics(self, client: MlflowClient, run: str, lines: Sequence[Metrics]) -> None:
+    def _metrics(self, client: library.MlflowClient, run: str, lines: Sequence[Metrics]) -> None:
         told = {_identity(metric): metric for line in lines for metric in _metrics(line)}
         new = {identity: metric for identity, metric in told.items() if identity not in self._seen}
         if self._unsure and new:
@@ -150,12 +151,12 @@ class Sending:
         self._unsure = False
         self._seen |= told.keys()
 
-    def _tags(self, client: MlflowClient, run: str, line: Tags) -> None:
-        tags = [RunTag(name, value) for name, value in line.values.items()]
+    def _tags(self, client: library.MlflowClient, run: str, line: Tags) -> None:
+        tags = [library.RunTag(name, value) for name, value in line.values.items()]
         refused = creating.in_batches(lambda some: client.log_batch(run, tags=some), tags)
         self._note(f"tag {tag.key}" for tag in refused)
 
-    def _artefact(self, client: MlflowClient, run: str, line: Artefact) -> None:
+    def _artefact(self, client: library.MlflowClient, run: str, line: Artefact) -> None:
         path = Path(line.path)
         held = self.spool.path.parent / line.held if line.held else None
         for place in (path, held):
@@ -167,7 +168,7 @@ class Sending:
         if held is not None:
             _drop(held)
 
-    def _end(self, client: MlflowClient, run: str, line: End) -> None:
+    def _end(self, client: library.MlflowClient, run: str, line: End) -> None:
         parent = self._parent_of(self.state.orphan) if self.state.orphan else None
         if parent:
             creating.tie(client, self.state, parent)
@@ -182,7 +183,7 @@ class Sending:
         """Do one thing; a refusal is noted, and doesn't keep the rest from MLflow."""
         try:
             action()
-        except FAILURES as error:
+        except failures() as error:
             if not is_refusal(error):
                 raise
             self._note([what])
@@ -209,33 +210,35 @@ def _batches(reads: Iterable[Read]) -> Generator[list[Read]]:
         yield batch
 
 
-def _metrics(line: Metrics) -> list[Metric]:
-    return [Metric(name, value, line.at_ms, line.step) for name, value in line.values.items()]
+def _metrics(line: Metrics) -> list[library.Metric]:
+    return [
+        library.Metric(name, value, line.at_ms, line.step) for name, value in line.values.items()
+    ]
 
 
-def _identity(metric: Metric) -> Identity:
+def _identity(metric: library.Metric) -> Identity:
     value = metric.value
     if math.isinf(value):
         value = math.copysign(LARGEST, value)
     return metric.key, metric.step, repr(value)
 
 
-def _there(client: MlflowClient, run: str, keys: Iterable[str]) -> set[Identity]:
+def _there(client: library.MlflowClient, run: str, keys: Iterable[str]) -> set[Identity]:
     """Give what MLflow has of some metrics."""
     histories = [client.get_metric_history(run, key) for key in sorted(keys)]
     return {_identity(metric) for history in histories for metric in history}
 
 
-def _input(entry: Input) -> DatasetInput:
+def _input(entry: Input) -> library.DatasetInput:
     """Put a source in MLflow's terms; its digest is short, for the pages that show it."""
-    dataset = Dataset(
+    dataset = library.Dataset(
         name=f"{entry.dataset} {entry.name}",
         digest=entry.digest[:12],
         source_type="local",
         source=json.dumps({"uri": entry.path}),
         profile=json.dumps({"sha256": entry.digest}),
     )
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", entry.name)])
+    return library.DatasetInput(dataset, [library.InputTag("mlflow.data.context", entry.name)])
 
 
 def _is(path: Path, sha256: str) -> bool:

@@ -20,7 +20,7 @@ from polyspace.models.fusion import Distilled, Fusion, FusionSpec
 from polyspace.models.grids import TokenShape
 from polyspace.train.sources import StoredClips
 from tasks.tracking import Tracker, registry
-from tasks.tracking.registry import RegisterConfig
+from tasks.tracking.registration import RegisterConfig
 from tests.support.bundles import write_bundle
 
 SHAPE = TokenShape(2, 1, 4)
