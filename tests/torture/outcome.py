@@ -37,6 +37,8 @@ class Scale:
     bundle_cuts: int
     bundle_formats: tuple[FormatName, ...]
     """Of the bundles that are damaged."""
+    losses: int
+    """Machines that are lost with all they run."""
 
 
 FULL = Scale(
@@ -58,6 +60,7 @@ FULL = Scale(
     bundle_flips=1_000,
     bundle_cuts=300,
     bundle_formats=EVERYWHERE,
+    losses=20,
 )
 QUICK = Scale(
     kills=10,
@@ -78,6 +81,7 @@ QUICK = Scale(
     bundle_flips=120,
     bundle_cuts=40,
     bundle_formats=("int8",),
+    losses=2,
 )
 
 

@@ -16,6 +16,7 @@ from tests.torture import (
     durability,
     full_disk,
     kills,
+    losses,
     resume,
     saving,
     sharing,
@@ -35,6 +36,7 @@ PROMISES: dict[str, Callable[[Scale, Path], Outcome]] = {
     "saving": saving.run,
     "videos": videos.run,
     "bundles": bundles.run,
+    "losses": losses.run,
 }
 
 
@@ -43,7 +45,7 @@ class TortureConfig(Config):
 
     only: tuple[str, ...] = tuple(PROMISES)
     """Of kills, damage, sharing, full_disk, durability, workers, resume, saving,
-    videos and bundles."""
+    videos, bundles and losses."""
     quick: bool = False
     """At the scale of the tests."""
     out: Path | None = None
