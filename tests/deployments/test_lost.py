@@ -13,7 +13,7 @@ from tests.support.services import worker
 from tests.support.stores import make_store
 
 pytestmark = [pytest.mark.flow, pytest.mark.slow, pytest.mark.xdist_group("prefect pages")]
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 140
 
 
 def wait_for(api, run, happens):
@@ -89,7 +89,7 @@ def test_a_cancelled_run_is_gone_and_goes_on_from_where_it_was(api, tmp_path):
         assert wait_for(api, run, lambda run: run.state.is_final()).state.name == "Cancelled"
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
-        kept = max(config.save_dir.glob("run_*.pt"))
+        kept = max(config.save_dir.glob("unfinished/run_*.pt"))
         assert kept >= states
 
         api.set_flow_run_state(run.id, AwaitingRetry())
@@ -103,8 +103,8 @@ def _saved(api, run, config, after=None):
 
     def has_saved(run):
         assert not run.state.is_final(), run.state
-        found = max(config.save_dir.glob("run_*.pt"), default=None)
+        found = max(config.save_dir.glob("unfinished/run_*.pt"), default=None)
         return run.state.is_running() and found and (after is None or found > after)
 
     wait_for(api, run, has_saved)
-    return max(config.save_dir.glob("run_*.pt"))
+    return max(config.save_dir.glob("unfinished/run_*.pt"))

@@ -40,7 +40,7 @@ class Work:
     def has_begun(self) -> bool:
         """Tell whether something is done that a later attempt can go on from."""
         if self.is_training:
-            return any(self.folder.glob("run_*.pt"))
+            return any(self.folder.glob("unfinished/run_*.pt"))
         return any(ledger_lines(store) for store in self.folder.glob("*.zarr"))
 
 
