@@ -87,6 +87,7 @@ def _beating(run: FlowRun) -> Generator[None]:
             related=tags_as_related_resources(set(run.tags)),
         )
 
+    beat()
     with _repeating(beat):
         yield
 
@@ -103,11 +104,10 @@ def watched(run: FlowRun) -> Generator[None]:
 
 @contextmanager
 def _repeating(action: Callable[[], None]) -> Generator[None]:
-    """Do something at once, and every thirty seconds while the block runs."""
+    """Do something every thirty seconds while the block runs."""
     over = threading.Event()
 
     def repeat() -> None:
-        action()
         # After a sleep of the machine this is over at once.
         while not over.wait(HEARTBEAT_SECONDS):
             action()

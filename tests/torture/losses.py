@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -10,13 +10,12 @@ from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
-from flows import deploy, watching
-from flows.deploy import DeployConfig
+from flows import watching
 from polyspace import console
 from tasks import parts
 from tests.support.naps import doze
 from tests.torture.outcome import Outcome, Scale
-from tests.torture.site import Site, site, wait_until
+from tests.torture.site import Machine, Site, equip, site, wait_until
 from tests.torture.workshop import Work, Workshop
 
 PROMISE = (
@@ -38,6 +37,9 @@ class Loss:
 
     work: Work
     run: UUID
+    machine: Machine
+    process: int
+    """Of the run, on that machine."""
     lost_at: float
     """By this machine's clock, as the server's times are."""
     noticed_seconds: float = 0.0
@@ -49,7 +51,7 @@ class Loss:
 
 
 @dataclass
-class _Seen:
+class Seen:
     losses: list[Loss] = field(default_factory=list[Loss])
     downs: list[float] = field(default_factory=list[float])
     """How long the server was away, in seconds."""
@@ -58,17 +60,17 @@ class _Seen:
 
 def run(scale: Scale, folder: Path) -> Outcome:
     """Lose machines until enough of them are lost; look after runs that nothing happens to."""
-    started, seen, draw = time.monotonic(), _Seen(), random.Random(5)
+    started, seen, draw = time.monotonic(), Seen(), random.Random(5)
     workshop = Workshop.open(folder)
     with site(folder / "site") as found, get_client(sync_client=True) as api:
-        deploy.main(DeployConfig(gpus=HEALTHY))
+        equip(api, HEALTHY)
         healthy = _begin_healthy(api, found)
         while len(seen.losses) < scale.losses and not seen.failures:
             first = len(seen.losses)
             numbers = range(first, min(first + AT_ONCE, scale.losses))
-            batch = _lose(api, found, [workshop.work(number) for number in numbers], draw)
+            batch = lose(api, found, [workshop.work(number) for number in numbers], draw)
             seen.losses += batch
-            _follow(api, batch, seen)
+            follow(api, batch, seen)
             seen.failures += [line for loss in batch for line in workshop.differences(loss.work)]
             if not first:
                 seen.downs.append(_restart(found))
@@ -95,12 +97,18 @@ def _begin_healthy(api: SyncPrefectClient, found: Site) -> list[UUID]:
     for number in range(HEALTHY):
         found.machine(gpu=number)
     runs = [api.create_flow_run_from_deployment(deployment).id for _ in range(HEALTHY)]
-    wait_until(lambda: all(_names(api, run_id)[-1] == "Running" for run_id in runs), "the healthy")
+    wait_until(
+        lambda: all(names_of(api, run_id)[-1] == "Running" for run_id in runs), "the healthy"
+    )
     return runs
 
 
-def _lose(
-    api: SyncPrefectClient, found: Site, works: Sequence[Work], draw: random.Random
+def lose(
+    api: SyncPrefectClient,
+    found: Site,
+    works: Sequence[Work],
+    draw: random.Random,
+    how: Callable[[Machine], None] = Machine.lose,
 ) -> list[Loss]:
     """Give work to machines, and lose each of them while it is at it; others stand ready."""
     for _ in works:
@@ -112,7 +120,7 @@ def _lose(
         for run_id, work in list(waiting.items()):
             if work.has_begun():
                 time.sleep(draw.uniform(0, LONGEST_WAIT_SECONDS))
-                losses.append(_lose_one(api, found, run_id, waiting.pop(run_id)))
+                losses.append(_lose_one(api, found, run_id, waiting.pop(run_id), how))
                 found.machine()
         return not waiting
 
@@ -120,10 +128,13 @@ def _lose(
     return losses
 
 
-def _lose_one(api: SyncPrefectClient, found: Site, run_id: UUID, work: Work) -> Loss:
+def _lose_one(
+    api: SyncPrefectClient, found: Site, run_id: UUID, work: Work, how: Callable[[Machine], None]
+) -> Loss:
     process = int(str(api.read_flow_run(run_id).infrastructure_pid))
-    next(machine for machine in found.machines if machine.has(process)).lose()
-    return Loss(work, run_id, time.time())
+    machine = next(machine for machine in found.machines if machine.has(process))
+    how(machine)
+    return Loss(work, run_id, machine, process, time.time())
 
 
 def _submit(api: SyncPrefectClient, work: Work) -> UUID:
@@ -132,11 +143,11 @@ def _submit(api: SyncPrefectClient, work: Work) -> UUID:
     return api.create_flow_run_from_deployment(deployment, parameters=values).id
 
 
-def _follow(api: SyncPrefectClient, batch: Sequence[Loss], seen: _Seen) -> None:
+def follow(api: SyncPrefectClient, batch: Sequence[Loss], seen: Seen) -> None:
     """Wait until lost runs are complete, and look at what became of each."""
 
     def all_have_ended() -> bool:
-        names = [_names(api, loss.run) for loss in batch]
+        names = [names_of(api, loss.run) for loss in batch]
         return all(said[-1] in ("Completed", "Failed") for said in names)
 
     wait_until(all_have_ended, "lost runs to be completed", PATIENCE_SECONDS)
@@ -167,17 +178,17 @@ def _restart(found: Site, seconds: float = 0.0) -> float:
     return time.monotonic() - begun
 
 
-def _names(api: SyncPrefectClient, run_id: UUID) -> list[str]:
+def names_of(api: SyncPrefectClient, run_id: UUID) -> list[str]:
     return [state.name or "" for state in api.read_flow_run_states(run_id)]
 
 
 def _not_well(api: SyncPrefectClient, run_id: UUID) -> Iterator[str]:
-    names = _names(api, run_id)
+    names = names_of(api, run_id)
     if names[-1] != "Running" or names.count("Running") != 1 or "Crashed" in names:
         yield f"a healthy run went {' > '.join(names)}"
 
 
-def _outcome(seen: _Seen, seconds: float) -> Outcome:
+def _outcome(seen: Seen, seconds: float) -> Outcome:
     losses = seen.losses
 
     def spread(values: Iterable[float]) -> str:

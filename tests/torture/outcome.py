@@ -39,6 +39,8 @@ class Scale:
     """Of the bundles that are damaged."""
     losses: int
     """Machines that are lost with all they run."""
+    sleeps: int
+    """Machines that sleep until others have done their work."""
 
 
 FULL = Scale(
@@ -61,6 +63,7 @@ FULL = Scale(
     bundle_cuts=300,
     bundle_formats=EVERYWHERE,
     losses=20,
+    sleeps=4,
 )
 QUICK = Scale(
     kills=10,
@@ -82,6 +85,7 @@ QUICK = Scale(
     bundle_cuts=40,
     bundle_formats=("int8",),
     losses=2,
+    sleeps=2,
 )
 
 

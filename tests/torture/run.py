@@ -20,6 +20,7 @@ from tests.torture import (
     resume,
     saving,
     sharing,
+    sleeps,
     videos,
     workers,
 )
@@ -37,6 +38,7 @@ PROMISES: dict[str, Callable[[Scale, Path], Outcome]] = {
     "videos": videos.run,
     "bundles": bundles.run,
     "losses": losses.run,
+    "sleeps": sleeps.run,
 }
 
 
@@ -45,7 +47,7 @@ class TortureConfig(Config):
 
     only: tuple[str, ...] = tuple(PROMISES)
     """Of kills, damage, sharing, full_disk, durability, workers, resume, saving,
-    videos, bundles and losses."""
+    videos, bundles, losses and sleeps."""
     quick: bool = False
     """At the scale of the tests."""
     out: Path | None = None

@@ -10,8 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows import deploy, watching
+from flows.deploy import DeployConfig
 from flows.services import database, processes
 from flows.work import WorkConfig, command, environment
 from tasks import addresses
@@ -96,6 +99,15 @@ class Site:
         made = Machine(processes.start(words, environment=_with(found), log=log))
         self.machines.append(made)
         return made
+
+
+def equip(api: SyncPrefectClient, gpus: int = 1) -> None:
+    """Deploy everything, but let nothing of what is finished start something else."""
+    deploy.main(DeployConfig(gpus=gpus))
+    ours = {wanted.name for wanted in watching.automations()}
+    for automation in api.read_automations():
+        if automation.name not in ours:
+            api.pause_automation(automation.id)
 
 
 @contextmanager
