@@ -72,6 +72,8 @@ def run(scale: Scale, folder: Path) -> Outcome:
             seen.losses += batch
             follow(api, batch, seen)
             seen.failures += [line for loss in batch for line in workshop.differences(loss.work)]
+            for machine in found.machines[HEALTHY:]:
+                machine.lose()
             if not first:
                 seen.downs.append(_restart(found))
         if scale.losses > AT_ONCE:

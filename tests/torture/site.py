@@ -42,9 +42,10 @@ class Machine:
         os.killpg(self.worker.pid, number)
 
     def lose(self) -> None:
-        """Lose it: nothing of it says goodbye."""
-        self.signal(signal.SIGKILL)
-        self.worker.wait()
+        """Lose it, unless it is lost: nothing of it says goodbye."""
+        if self.worker.poll() is None:
+            self.signal(signal.SIGKILL)
+            self.worker.wait()
 
 
 @dataclass
@@ -126,8 +127,7 @@ def site(folder: Path) -> Generator[Site]:
             yield made
     finally:
         for machine in made.machines:
-            if machine.worker.poll() is None:
-                machine.lose()
+            machine.lose()
         if made.server:
             processes.end(made.server)
         processes.end(made.database, signal.SIGINT)
