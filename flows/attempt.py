@@ -9,6 +9,7 @@ run.
 import functools
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -27,7 +28,6 @@ from prefect.events.related import tags_as_related_resources
 from prefect.flow_engine import load_flow, load_flow_run, run_flow
 
 from flows.watching import HEARTBEAT_SECONDS
-from polyspace import console
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -95,10 +95,14 @@ def _beating(run: FlowRun) -> Generator[None]:
 @contextmanager
 def watched(run: FlowRun) -> Generator[None]:
     """Look after the run while the block runs, and once more when it ends, however it does."""
+    # The first thing that a process does that was stopped is to ask, and nothing goes on meanwhile:
+    # what a training has written since may be further than where this one is.
+    before = signal.signal(signal.SIGCONT, lambda *_: _leave_if_lost(run))
     try:
         with _repeating(lambda: _leave_if_lost(run)):
             yield
     finally:
+        signal.signal(signal.SIGCONT, before)
         _leave_if_lost(run)
 
 
@@ -128,8 +132,9 @@ def _leave_if_lost(run: FlowRun) -> None:
         return
     if is_lost(run, now):
         state = now.state.name if now.state else "gone"
-        console.say(
-            f"run {run.name} is no longer this process's, it is {state}: nothing is reported"
+        # Not by print: this may be in the middle of one.
+        os.write(
+            1, f"run {run.name} is no longer this process's, it is {state}: it ends\n".encode()
         )
         for child in multiprocessing.active_children():
             child.kill()

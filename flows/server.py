@@ -16,7 +16,6 @@ from pydantic import Field
 from sqlalchemy.exc import DBAPIError
 
 from flows import watching
-from flows.watching import WITHIN_SECONDS
 from polyspace import console
 from polyspace.config import Config
 from tasks import addresses
@@ -39,9 +38,9 @@ def main(config: ServerConfig) -> None:
 
 
 async def reprieve(now: datetime) -> None:
-    """Have the server wait for every run as long as if it had been heard of just now."""
+    """Have the server wait for every run as long as if it were heard of when it has started."""
     database = provide_database_interface()
-    until = now + timedelta(seconds=WITHIN_SECONDS)
+    until = now + timedelta(seconds=watching.STARTING_SECONDS + watching.WITHIN_SECONDS)
     bucket, automation = database.AutomationBucket, database.Automation
     names = [wanted.name for wanted in watching.automations()]
     ours = sqlalchemy.select(automation.id).where(automation.name.in_(names))

@@ -15,9 +15,11 @@ from tasks import parts
 
 HEARTBEAT_SECONDS = 30
 """Between two signs of life of a run; Prefect takes nothing shorter, and 180 unless told."""
-WITHIN_SECONDS = 100
-"""How long nothing is heard of a run that counts as lost: three beats, and ten seconds for the last
-of them to arrive. The server looks every five seconds, so that it notices in 105, at most."""
+WITHIN_SECONDS = 90
+"""How long nothing is heard of a run that counts as lost: three beats. The server looks every five
+seconds and needs some to act, on a machine at ten times its load twenty."""
+STARTING_SECONDS = 120
+"""What a server may take to start, and everybody to find it again."""
 NOTICED_SECONDS = 120
 """What is promised: a lost run is marked as crashed within this time."""
 TIMES = 3

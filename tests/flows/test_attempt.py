@@ -1,5 +1,7 @@
 """Attempts at a run: whose the run is, and how a process ends whose run is another's."""
 
+import os
+import signal
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -105,3 +107,28 @@ with attempt.watched(MINE):
     done = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, timeout=50)
     assert done.returncode == 0
     assert "run r is no longer this process's, it is Scheduled" in done.stdout
+
+
+def test_a_process_that_was_stopped_asks_before_it_does_anything(tmp_path):
+    code = f"""
+import time
+from pathlib import Path
+from flows import attempt
+from tests.flows.test_attempt import MINE, Api, known
+from prefect.client.schemas.objects import StateType
+attempt.get_client = Api(known(StateType.RUNNING, 3))
+with attempt.watched(MINE):
+    print("at work", flush=True)
+    while True:
+        Path({str(tmp_path)!r}, "written").write_text(str(time.time()))
+"""
+    process = subprocess.Popen((sys.executable, "-c", code), stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "at work\n"
+    process.send_signal(signal.SIGSTOP)
+    os.waitpid(process.pid, os.WUNTRACED)
+    written = (tmp_path / "written").read_text()
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(50) == 0
+    assert (tmp_path / "written").read_text() in (written, "")
+    process.stdout.close()

@@ -5,9 +5,8 @@ import pytest
 from tests.torture.outcome import QUICK
 from tests.torture.run import PROMISES
 
-
-# A lost run is noticed after minutes, which nothing shortens; tests/flows/test_watching.py has a clock
-# of its own.
+# A lost run is noticed after minutes, which nothing shortens; tests/flows/test_watching.py has a
+# clock of its own.
 MINUTES = ("losses", "sleeps")
 
 
