@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import copy_context
+from types import FrameType
 from typing import ParamSpec, TypeVar
 from uuid import UUID
 
@@ -95,9 +96,13 @@ def _beating(run: FlowRun) -> Generator[None]:
 @contextmanager
 def watched(run: FlowRun) -> Generator[None]:
     """Look after the run while the block runs, and once more when it ends, however it does."""
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        _leave_if_lost(run)
+
     # The first thing that a process does that was stopped is to ask, and nothing goes on meanwhile:
     # what a training has written since may be further than where this one is.
-    before = signal.signal(signal.SIGCONT, lambda *_: _leave_if_lost(run))
+    before = signal.signal(signal.SIGCONT, ask)
     try:
         with _repeating(lambda: _leave_if_lost(run)):
             yield
