@@ -15,7 +15,7 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.workers.process import ProcessWorker
 from pydantic import Field, TypeAdapter
 
-from flows import forms, projects
+from flows import forms, projects, watching
 from flows.projects import Deployment, Pool
 from polyspace import console
 from polyspace.config import Config
@@ -48,6 +48,8 @@ def main(config: DeployConfig) -> None:
             _make_pool(client, pool, config.gpus)
         for deployment in project.deployments:
             _register(client, deployment)
+        for automation in watching.automations():
+            keep(client, automation)
     console.say(parts.remedy(project.pools[0].name))
 
 
@@ -131,15 +133,20 @@ def _automate(client: SyncPrefectClient, deployment_id: UUID, words: Mapping[str
     """Make an automation that starts a deployment, or bring it up to date."""
     trigger = TRIGGER.validate_python(words)
     trigger.set_deployment_id(deployment_id)
-    wanted = trigger.as_automation()
+    keep(client, trigger.as_automation())
+
+
+def keep(client: SyncPrefectClient, wanted: AutomationCore) -> None:
+    """Have the server do something by itself; whether it is switched on is left as it is."""
     known = client.read_automations_by_name(wanted.name)
     if not known:
         client.create_automation(wanted)
+    said = wanted.model_dump(exclude={"owner_resource", "enabled"})
     for found in known:
-        said = wanted.model_dump(exclude={"owner_resource"})
-        client.update_automation(
-            found.id, AutomationCore.model_validate({**said, "enabled": found.enabled})
-        )
+        # One that is written anew forgets which runs it was waiting for.
+        if found.model_dump(include=set(said)) != said:
+            whole = {**said, "enabled": found.enabled}
+            client.update_automation(found.id, AutomationCore.model_validate(whole))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def main(config: ServeConfig) -> None:
 
 
 def _prefect(port: int) -> Sequence[str]:
-    return ("prefect", "server", "start", "--host", addresses.HOST, "--port", str(port))
+    return ("flows.server", "--host", addresses.HOST, "--port", str(port))
 
 
 def _deploy(port: int) -> str:

@@ -11,6 +11,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 from pydantic import Field
 
+from flows import watching
 from polyspace import console
 from polyspace.config import Config
 from polyspace.errors import ConfigError
@@ -82,6 +83,8 @@ def environment(config: WorkConfig) -> dict[str, str]:
         "PREFECT_WORKER_QUERY_SECONDS": str(QUERY_SECONDS),
         **os.environ,
         "PREFECT_API_URL": str(get_current_settings().api.url),
+        # Whatever the machine says: the server's automations wait for beats that often.
+        watching.SETTING: str(watching.HEARTBEAT_SECONDS),
         # Deployments name the command of a run, `python -m prefect.engine`: this Python, then.
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),
         # Nothing but a GPU's own worker touches it; deployments set no such variable, it would win.

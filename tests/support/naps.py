@@ -19,3 +19,13 @@ def nap(folder: Path, seconds: float) -> None:
     time.sleep(seconds)
     note = f"{began} {time.time()} {os.environ['CUDA_VISIBLE_DEVICES']}"
     (folder / f"{os.getpid()}.txt").write_text(note)
+
+
+@flow(name="doze")
+def doze() -> None:
+    """Go on for ever, and be busy for a tenth of the time, without ever letting go of Python."""
+    while True:
+        until = time.monotonic() + 0.1
+        while time.monotonic() < until:
+            pass
+        time.sleep(0.9)

@@ -37,6 +37,10 @@ class Scale:
     bundle_cuts: int
     bundle_formats: tuple[FormatName, ...]
     """Of the bundles that are damaged."""
+    losses: int
+    """Machines that are lost with all they run."""
+    sleeps: int
+    """Machines that sleep until others have done their work."""
 
 
 FULL = Scale(
@@ -58,6 +62,8 @@ FULL = Scale(
     bundle_flips=1_000,
     bundle_cuts=300,
     bundle_formats=EVERYWHERE,
+    losses=20,
+    sleeps=4,
 )
 QUICK = Scale(
     kills=6,
@@ -78,6 +84,8 @@ QUICK = Scale(
     bundle_flips=60,
     bundle_cuts=20,
     bundle_formats=("int8",),
+    losses=2,
+    sleeps=2,
 )
 
 

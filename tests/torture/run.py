@@ -16,10 +16,12 @@ from tests.torture import (
     durability,
     full_disk,
     kills,
+    losses,
     resume,
     saving,
     scale,
     sharing,
+    sleeps,
     videos,
     workers,
 )
@@ -37,6 +39,8 @@ PROMISES: dict[str, Callable[[Scale, Path], Outcome | Sequence[Outcome]]] = {
     "videos": videos.run,
     "bundles": bundles.run,
     "scale": scale.run,
+    "losses": losses.run,
+    "sleeps": sleeps.run,
 }
 
 
@@ -45,7 +49,7 @@ class TortureConfig(Config):
 
     only: tuple[str, ...] = tuple(PROMISES)
     """Of kills, damage, sharing, full_disk, durability, workers, resume, saving,
-    videos and bundles."""
+    videos, bundles, scale, losses and sleeps."""
     quick: bool = False
     """At the scale of the tests."""
     out: Path | None = None
