@@ -95,7 +95,7 @@ def _train(attempt: Attempt, number: int) -> Training:
     seed = sweep_of.stage.seed + number
     folder = attempt.folder / f"seed_{seed}"
     config = sweep_of.trial(claimed.point, seed=number, folder=folder)
-    stage = replace(_stage(config), name=f"trial {claimed.number}, seed {seed}")
+    stage = replace(_stage(config), name=f"trial {claimed.number}, seed {seed}", title="")
     watch = claimed if number == 0 else None
     try:
         path = stages.run(stage, _watched(attempt, config, watch), attempt.tracker)

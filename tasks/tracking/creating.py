@@ -1,14 +1,15 @@
 """A run in MLflow, made once: found again by its tag where the answer to its creation was lost."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from mlflow import MlflowClient
-from mlflow.entities import Param, RunTag
+from mlflow.entities import Experiment, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from tasks.tracking import finding
+from tasks import addresses
+from tasks.tracking import finding, views
 from tasks.tracking.client import is_refusal
 from tasks.tracking.lines import Begin
 from tasks.tracking.state import State
@@ -94,23 +95,28 @@ def drop_twins(client: MlflowClient, run_id: str, state: State) -> None:
 
 def experiment(client: MlflowClient, line: Begin) -> str:
     """Find the data set's experiment, or make it: one that the UI shows as model training."""
+    tags = views.experiment_tags(line.experiment.rpartition("/")[2])
     if found := client.get_experiment_by_name(line.experiment):
+        _furnish(client, found, tags)
         return found.experiment_id
-    data = line.experiment.rpartition("/")[2]
     try:
-        return client.create_experiment(
-            line.experiment,
-            artifact_location=line.location,
-            tags={
-                "mlflow.experimentKind": "custom_model_development",
-                "mlflow.note.content": f"Everything that PolySpace did with the data set {data}.",
-            },
-        )
+        return client.create_experiment(line.experiment, artifact_location=line.location, tags=tags)
     except MlflowException as error:
         found = client.get_experiment_by_name(line.experiment) if is_refusal(error) else None
         if found is None:
             raise
         return found.experiment_id
+
+
+def _furnish(client: MlflowClient, found: Experiment, tags: Mapping[str, str]) -> None:
+    """Bring PolySpace's view up to date; whatever else people have written stays."""
+    try:
+        for name, value in tags.items():
+            if name not in found.tags or (name == addresses.VIEW_TAG and found.tags[name] != value):
+                client.set_experiment_tag(found.experiment_id, name, value)
+    except MlflowException as error:
+        if not is_refusal(error):  # Whoever may not change the experiment may still add runs.
+            raise
 
 
 def _present(client: MlflowClient, run_id: str, line: Begin, state: State) -> str | None:

@@ -7,18 +7,17 @@ Runs are named by ids that are made here, so that none waits for a server, and n
 import inspect
 import re
 from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from uuid import uuid4
 
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
-from prefect.artifacts import create_link_artifact
 from prefect.runtime import flow_run
 from pydantic import JsonValue
 
 from polyspace.config import Config
-from tasks import addresses, figures
+from tasks import addresses, artefacts, figures, names
 from tasks.tracking import sender, state, system
 from tasks.tracking.lines import Begin
 from tasks.tracking.records import ASK_SECONDS, Record, now_ms
@@ -27,22 +26,29 @@ from tasks.tracking.values import PrunedError, Tracker
 
 @contextmanager
 def run(
-    name: str, config: Config, dataset: str, tracker: Tracker, *, earlier: str | None = None
+    name: str,
+    config: Config,
+    dataset: str,
+    tracker: Tracker,
+    *,
+    title: str = "",
+    earlier: str | None = None,
 ) -> Generator[Record]:
     """Keep a run open while the block runs; how the block ends is how the run ends.
 
     Args:
-        name: Of the run.
+        name: What is done; the stage.
         config: Recorded as params; its docstring is the run's description.
         dataset: The experiment is called after it.
         tracker: Where to record.
+        title: What the run is called, in Prefect, too; the name, unless given.
         earlier: The run that this one goes on with, by MLflow's id or ours; where MLflow has none
             of that id, or it was deleted, it is made anew.
     """
-    record = _open(name, config, dataset, tracker, earlier)
-    linked = _link_back(name, record)
+    record = _open(name, config, dataset, tracker, title=title or name, earlier=earlier)
+    linked = _link_back(name, title or name, record, tracker)
     try:
-        with system.watched(record.metrics) if record.is_kept else nullcontext():
+        with _machine(record):
             yield record
     except PrunedError as pruned:
         record.tags({"pruned": str(pruned)})
@@ -57,7 +63,7 @@ def run(
         raise
     record.end("FINISHED")
     if not linked:
-        _link_back(name, record)
+        _link_back(name, title or name, record, tracker)
 
 
 @contextmanager
@@ -65,7 +71,8 @@ def pipeline(
     name: str, config: Config, dataset: str, *, enabled: bool, earlier: str | None = None
 ) -> Generator[Tracker]:
     """Keep the run open that the stages' runs nest under."""
-    with run(name, config, dataset, Tracker(enabled), earlier=earlier) as record:
+    title = names.of(name, config)
+    with run(name, config, dataset, Tracker(enabled), title=title, earlier=earlier) as record:
         yield under(record)
 
 
@@ -81,14 +88,22 @@ def resume(tracker: Tracker) -> Record:
     return Record.of(state.local_id(sender.current().folder, tracker.parent_id))
 
 
-def _open(name: str, config: Config, dataset: str, tracker: Tracker, earlier: str | None) -> Record:
+def _machine(record: Record) -> AbstractContextManager[None]:
+    if not record.is_kept:
+        return nullcontext()
+    return system.watched(record.of_machine, has_figures=lambda: record.has_figures)
+
+
+def _open(
+    name: str, config: Config, dataset: str, tracker: Tracker, *, title: str, earlier: str | None
+) -> Record:
     if not tracker.enabled:
         return Record()
     local_id = state.local_id(sender.current().folder, earlier) if earlier else uuid4().hex
     record = Record.of(local_id, fresh=earlier is None)
     experiment = f"polyspace/{dataset}"
     begin = Begin(
-        name=name,
+        name=title,
         experiment=experiment,
         location=addresses.artefact_location(experiment),
         tags=resolve_tags({MLFLOW_RUN_NOTE: _note(config), **_about(name, dataset)}),
@@ -129,7 +144,7 @@ def _note(config: Config) -> str:
     )
 
 
-def _link_back(name: str, record: Record) -> bool:
+def _link_back(name: str, title: str, record: Record, tracker: Tracker) -> bool:
     """Leave the way to the MLflow run with the Prefect run; False: MLflow hasn't made it yet."""
     if not flow_run.id or not record.sending:
         return True
@@ -138,8 +153,10 @@ def _link_back(name: str, record: Record) -> bool:
     if found.mlflow_id is None or found.experiment_id is None:
         return False
     link = addresses.mlflow_run(found.experiment_id, found.mlflow_id)
-    key = f"mlflow-{re.sub('[^a-z0-9]+', '-', name.lower())}"
-    create_link_artifact(link=link, link_text=f"{name} in MLflow", key=key)
+    artefacts.link(f"mlflow {name}", link, f"{title} in MLflow")
+    if tracker.parent_id is None:
+        address = addresses.mlflow_experiment(found.experiment_id)
+        artefacts.link("mlflow experiment", address, "all runs of the data set in MLflow")
     return True
 
 
