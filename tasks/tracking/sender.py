@@ -10,8 +10,8 @@ from pathlib import Path
 from mlflow import MlflowClient
 
 from tasks import addresses
+from tasks.tracking import creating, pruning, state
 from tasks.tracking import spool as spools
-from tasks.tracking import state
 from tasks.tracking.client import FAILURES, connect, first_words, is_refusal
 from tasks.tracking.sending import Sending
 from tasks.tracking.spool import Spool
@@ -51,6 +51,7 @@ class Sender:
 
     def sending(self, run_id: str, *, fresh: bool = False) -> Sending:
         """Give a run's way to MLflow; the same one each time."""
+        pruning.enter(self.folder)
         with self._lock:
             if run_id not in self._sendings:
                 made = Spool(self.folder, run_id)
@@ -196,6 +197,9 @@ class Sender:
         sending = self.sending(run_id)
         if sending.state.mlflow_id is None and self._client is not None:
             self._send(sending)
+        if sending.state.mlflow_id is None and self._client is not None:
+            # Begun on another machine, or pruned from here.
+            creating.adopt(self._client, run_id, sending.state)
         return sending.state.mlflow_id
 
 
