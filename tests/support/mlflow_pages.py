@@ -1,0 +1,53 @@
+"""MLflow's pages, used as people use them."""
+
+from collections.abc import Sequence
+
+from tests.support.browser import Page
+
+ROWS = "[...document.querySelectorAll('.ag-row[row-id]')]"
+COMPARE = "[...document.querySelectorAll('button')].find(b => b.innerText.trim() === 'Compare')"
+
+
+def open_runs(page: Page, address: str, count: int) -> None:
+    """Open an experiment's runs, and wait until so many are listed.
+
+    Args:
+        page: Of a browser.
+        address: Of the experiment, as `tasks.addresses.mlflow_experiment` gives it.
+        count: Of runs that stand on their own.
+    """
+    page.open(address)
+    page.wait(f"new Set({ROWS}.map(r => r.getAttribute('row-id'))).size >= {count}")
+    close_assistant(page)
+
+
+def columns(page: Page) -> Sequence[str]:
+    """Give what is written above the columns, in their order on the page."""
+    cells = "[...document.querySelectorAll('.ag-header-cell')]"
+    return page.run(
+        f"{cells}.map(c => [c.getBoundingClientRect().x, c.innerText.trim()])"
+        ".filter(c => c[1]).sort((a, b) => a[0] - b[0]).map(c => c[1])"
+    )
+
+
+def compare(page: Page, name: str) -> None:
+    """Tick all runs of a name in the list, press Compare, and wait for what comes.
+
+    Args:
+        page: Shows the runs of an experiment.
+        name: Of the runs.
+    """
+    named = f"{ROWS}.filter(r => r.innerText.includes({name!r}))"
+    ids = page.run(f"[...new Set({named}.map(r => r.getAttribute('row-id')))]")
+    assert len(ids) > 1, ids
+    for run_id in ids:
+        page.click(f"document.querySelector('.ag-row[row-id=\"{run_id}\"] .ag-checkbox-input')")
+    page.click(COMPARE)
+    page.wait(f"document.body.innerText.includes('Comparing {len(ids)} Runs')")
+    page.wait("document.querySelectorAll('.js-plotly-plot svg').length > 0")
+
+
+def close_assistant(page: Page) -> None:
+    """Close the panel that MLflow opens beside everything on somebody's first visit."""
+    page.run("localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false')")
+    page.run("document.querySelector('[aria-label=\"Close\"]')?.click()")
