@@ -49,6 +49,7 @@ def main(config: TrackConfig) -> None:
     if isinstance(config.command, List):
         console.say("\n".join(map(str, before)) or f"nothing waits in {folder or spool.folder()}")
         return
+    pruning.hold((folder or spool.folder()).absolute())
     after = sync.sync(folder)
     console.say(f"{len(before) - len(after)} of {len(before)} runs sent")
     _prune(config.command)

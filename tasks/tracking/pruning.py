@@ -42,15 +42,14 @@ def enter(folder: Path) -> None:
     Raises:
         ConfigError: $POLYSPACE_SPOOL_DAYS is no number of days.
     """
-    if folder in _held:
-        return
-    days = keep_days()
-    with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = _held[folder] = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        if _is_mine_alone(handle):
-            _prune(folder, days, MOST)
-        fcntl.flock(handle, fcntl.LOCK_SH)
+    if folder not in _held:
+        _hold(folder, keep_days())
+
+
+def hold(folder: Path) -> None:
+    """Say that this process writes to a spool from now on, and prune nothing."""
+    if folder not in _held:
+        _hold(folder, None)
 
 
 def prune(folder: Path, days: float) -> Sequence[str] | None:
@@ -63,7 +62,7 @@ def prune(folder: Path, days: float) -> Sequence[str] | None:
     Returns:
         The runs that are gone; None: somebody else is at work there.
     """
-    enter(folder)
+    hold(folder)
     handle = _held.get(folder)
     if handle is None or not _is_mine_alone(handle):
         return None
@@ -87,6 +86,15 @@ def keep_days() -> float:
     if not days >= 0:
         raise ConfigError(f"${SWITCH} is {said!r}: give a number of days, such as 30")
     return days
+
+
+def _hold(folder: Path, days: float | None) -> None:
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = _held[folder] = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        if days is not None and _is_mine_alone(handle):
+            _prune(folder, days, MOST)
+        fcntl.flock(handle, fcntl.LOCK_SH)
 
 
 def _is_mine_alone(handle: int) -> bool:
