@@ -6,7 +6,7 @@ from prefect import flow
 
 from polyspace import console
 from polyspace.train.ablation import AblationConfig
-from tasks import ablations
+from tasks import ablations, names
 
 
 class AblateCommand(AblationConfig):
@@ -25,7 +25,7 @@ class AblateCommand(AblationConfig):
     """Record the runs in MLflow; the results are the same without."""
 
 
-@flow(name="ablate", flow_run_name="ablate {config.dataset}")
+@flow(name="ablate", flow_run_name=names.of_flow("ablate"))
 def ablate(config: AblationConfig, table_only: bool = False, track: bool = True) -> Path:
     """Measure the base and every variation of it; return the table that compares them.
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from polyspace import console
 from polyspace.config import Config
-from tasks import runs
+from tasks import names, runs
 
 
 class CompareConfig(Config):
@@ -21,7 +21,7 @@ class CompareConfig(Config):
     """Folder for compare.html, compare.md, compare.csv and compare.json."""
 
 
-@flow(name="compare")
+@flow(name="compare", flow_run_name=names.of_flow("compare"))
 def compare(config: CompareConfig) -> Path:
     """Compare several evaluations; return the report.
 

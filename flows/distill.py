@@ -27,6 +27,7 @@ from tasks import (
     fusion,
     lineage,
     models,
+    names,
     reports,
     summaries,
     tracking,
@@ -152,7 +153,7 @@ class DistillConfig(Config):
         return RegisterConfig(bundle=self.out / "bundles" / self.register_as, features=stores)
 
 
-@flow(name="distill", flow_run_name="distill {config.dataset}")
+@flow(name="distill", flow_run_name=names.of_flow("distill"))
 def distill(config: DistillConfig) -> Path:
     """Run the whole pipeline, each stage if its result isn't there; return the report.
 

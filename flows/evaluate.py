@@ -6,10 +6,10 @@ from prefect import flow
 
 from polyspace import console
 from polyspace.train.evaluate import EvaluateConfig
-from tasks import evaluation
+from tasks import evaluation, names
 
 
-@flow(name="evaluate", flow_run_name="evaluate {config.dataset}")
+@flow(name="evaluate", flow_run_name=names.of_flow("evaluate"))
 def evaluate(config: EvaluateConfig) -> Path:
     """Score the fusion head and every baseline once on the test split; return the record.
 

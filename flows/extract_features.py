@@ -8,7 +8,7 @@ from pydantic import Field
 
 from polyspace import console
 from polyspace.data.featurize import FeaturizeConfig
-from tasks import features, parts
+from tasks import features, names, parts
 
 PATIENCE_SECONDS = 300.0
 
@@ -28,7 +28,7 @@ class ExtractConfig(FeaturizeConfig):
     """Which deployment of `extract_part` does parts: local-gpu for the workers of GPUs."""
 
 
-@flow(name="extract_features", flow_run_name="extract_features {config.dataset}")
+@flow(name="extract_features", flow_run_name=names.of_flow("extract_features"))
 def extract_features(
     config: FeaturizeConfig,
     distribute: Annotated[int, Field(ge=0)] = 0,

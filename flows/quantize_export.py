@@ -7,10 +7,10 @@ from prefect import flow
 from polyspace import console
 from polyspace.export import outcome
 from polyspace.export.bundle import ExportConfig
-from tasks import bundles
+from tasks import bundles, names
 
 
-@flow(name="quantize_export", flow_run_name="quantize_export {config.formats}")
+@flow(name="quantize_export", flow_run_name=names.of_flow("quantize_export"))
 def quantize_export(config: ExportConfig) -> Path:
     """Export in smaller forms and prove that they agree; return the folder of the bundles.
 

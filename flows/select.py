@@ -5,11 +5,11 @@ from pathlib import Path
 from prefect import flow
 
 from polyspace import console
-from tasks import selections
+from tasks import names, selections
 from tasks.selections import SelectRunsConfig
 
 
-@flow(name="select")
+@flow(name="select", flow_run_name=names.of_flow("select"))
 def select(config: SelectRunsConfig) -> Path:
     """Choose the best checkpoint of several runs; return its folder.
 

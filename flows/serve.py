@@ -1,14 +1,16 @@
 """Both user interfaces on this machine's loopback address: ``python -m flows.serve``."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
+from urllib.request import urlopen
 
 from pydantic import Field
 
@@ -46,10 +48,27 @@ def main(config: ServeConfig) -> None:
     with suppress(KeyboardInterrupt), prefect as first, mlflow as second:
         console.say(f"Prefect  {addresses.local(config.prefect_port)}")
         console.say(f"MLflow   {addresses.mlflow_ui(config.mlflow_port)}")
+        for view in views(config.mlflow_port):
+            console.say(f"Runs     {view}")
         console.say(f"Workers  {_deploy(config.prefect_port)}")
         console.say("Ctrl-C stops both servers.")
         while first.poll() is None and second.poll() is None:
             time.sleep(1)
+
+
+def views(port: int) -> Iterator[str]:
+    """Give the experiments that an MLflow server knows, and where they open with our columns.
+
+    Args:
+        port: Of the server, on this machine.
+    """
+    search = f"{addresses.local(port)}/api/2.0/mlflow/experiments/search?max_results=100"
+    with urlopen(search, timeout=30) as answer:
+        found = json.load(answer).get("experiments", [])
+    for one in found:
+        if any(tag["key"] == addresses.VIEW_TAG for tag in one.get("tags", [])):
+            address = addresses.mlflow_experiment(one["experiment_id"], port)
+            yield f"{one['name']}  {address}"
 
 
 def _prefect(port: int) -> Sequence[str]:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from polyspace import console
 from polyspace.train.sweep import SweepConfig
-from tasks import parts, sweeps
+from tasks import names, parts, sweeps
 from tasks.tracking import Tracker
 
 PATIENCE_SECONDS = 300.0
@@ -35,7 +35,7 @@ class SweepCommand(SweepConfig):
     """Record the runs in MLflow; the results are the same without."""
 
 
-@flow(name="sweep", flow_run_name="sweep {config.stage_name}")
+@flow(name="sweep", flow_run_name=names.of_flow("sweep"))
 def sweep(
     config: SweepConfig,
     distribute: Annotated[int, Field(ge=0)] = 0,

@@ -6,10 +6,10 @@ from prefect import flow
 
 from polyspace import console
 from polyspace.train.train_converter import ConverterConfig
-from tasks import converters
+from tasks import converters, names
 
 
-@flow(name="train_converter", flow_run_name="train_converter {config.kind}")
+@flow(name="train_converter", flow_run_name=names.of_flow("train_converter"))
 def train_converter(config: ConverterConfig) -> Path:
     """Train the converters into each teacher's space; return the checkpoint of the best epoch.
 

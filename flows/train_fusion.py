@@ -6,10 +6,10 @@ from prefect import flow
 
 from polyspace import console
 from polyspace.train.train_fusion import FusionConfig
-from tasks import fusion
+from tasks import fusion, names
 
 
-@flow(name="train_fusion", flow_run_name="train_fusion {config.dataset}")
+@flow(name="train_fusion", flow_run_name=names.of_flow("train_fusion"))
 def train_fusion(config: FusionConfig) -> Path:
     """Train the fusion head over translated features; return the checkpoint of the best epoch.
 

@@ -203,7 +203,7 @@ def _source(unit: Unit) -> dict[str, Any]:
 
 def _named(stage: Stage, unit: Unit, what: str) -> Stage:
     """Call a stage after what it makes and the seed; variations share it."""
-    return replace(stage, name=f"{what}, seed {unit.seed}")
+    return replace(stage, name=f"{what}, seed {unit.seed}", title="")
 
 
 def _explained(unit: Unit, path: Path) -> dict[str, float]:

@@ -7,14 +7,14 @@ from pathlib import Path
 from statistics import fmean
 
 from prefect import task
-from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
 
 from polyspace import console, files
 from polyspace.config import Config
 from polyspace.errors import ConfigError, LeaseError, StoppedError
 from polyspace.report import ablation as report
+from polyspace.report.figures import ablation as figure
+from polyspace.report.figures import canvas
 from polyspace.report.records.ablation import Ablation
 from polyspace.store import storage
 from polyspace.store.lease import Leases
@@ -26,7 +26,7 @@ from tasks import ablation_entries as entries
 from tasks import ablation_stores as stores
 from tasks import ablation_tables as tables
 from tasks import ablation_units as units
-from tasks import tracking
+from tasks import artefacts, names, tracking
 from tasks.ablation_entries import Kept
 from tasks.ablation_units import Unit
 from tasks.tracking import ALONE, Tracker
@@ -74,7 +74,7 @@ def tracked(config: AblationConfig, *, enabled: bool) -> Generator[Tracker]:
             yield tracker
 
 
-@task(name="measure variation", task_run_name="{variation.name}", cache_policy=NO_CACHE)
+@task(name="measure variation", task_run_name="{variation.name}", cache_policy=NO_CACHE, retries=0)
 def measure(config: AblationConfig, variation: Variation, tracker: Tracker = ALONE) -> None:
     """Train and score one variation with every seed; one that fails is a gap in the table.
 
@@ -101,7 +101,12 @@ def measure(config: AblationConfig, variation: Variation, tracker: Tracker = ALO
     console.say(f"{variation.group}, {variation.name}: {_outcome(config, entry)}")
 
 
-@task(name="compare variations", task_run_name="compare variations", cache_policy=NO_CACHE)
+@task(
+    name="compare variations",
+    task_run_name=names.TaskName("compare variations"),
+    cache_policy=NO_CACHE,
+    retries=0,
+)
 def conclude(config: AblationConfig, tracker: Tracker = ALONE) -> Path:
     """Write the table and the picture of what was measured; return the table.
 
@@ -112,10 +117,8 @@ def conclude(config: AblationConfig, tracker: Tracker = ALONE) -> Path:
     written = tables.write(found, config.out)
     tracking.resume(tracker).artefacts(written)
     _note_differences(config, found, tracker)
-    if flow_run.id:
-        create_table_artifact(
-            table=list(report.rows(found)), key="ablation", description=report.sentence(found)
-        )
+    artefacts.table("ablation", report.rows(found), report.sentence(found))
+    artefacts.picture("ablation picture", lambda: canvas.data_uri(figure.draw(found)))
     console.present(report.table(found))
     console.say(report.sentence(found))
     for path in written:

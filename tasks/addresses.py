@@ -13,6 +13,10 @@ PREFECT_PORT = 4200
 MLFLOW_PORT = 5000
 MLFLOW_DATABASE = Path("runs/mlflow.db")
 SPOOL = Path("runs/spool")
+VIEW = "polyspace"
+"""Key of the view that experiments have in MLflow's menu "Views"."""
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
+"""Tag of an experiment that holds it."""
 
 
 def local(port: int) -> str:
@@ -57,6 +61,11 @@ def mlflow_ui(port: int = MLFLOW_PORT) -> str:
 def mlflow_run(experiment_id: str, run_id: str) -> str:
     """Give the page of an MLflow run."""
     return _mlflow_page(f"experiments/{experiment_id}/runs/{run_id}", MLFLOW_PORT)
+
+
+def mlflow_experiment(experiment_id: str, port: int = MLFLOW_PORT) -> str:
+    """Give the page of an experiment's runs, with PolySpace's columns and charts."""
+    return f"{_mlflow_page(f'experiments/{experiment_id}/runs', port)}&viewStateShareKey={VIEW}"
 
 
 def _mlflow_page(page: str, port: int) -> str:

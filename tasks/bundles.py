@@ -3,19 +3,19 @@
 from pathlib import Path
 
 from prefect import task
-from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
 
 from polyspace.errors import ExportError
 from polyspace.export import bundle, outcome
 from polyspace.export.bundle import ExportConfig
 from polyspace.export.formats.kinds import FormatName
 from polyspace.report.exports import formats, overview
-from polyspace.report.records.exports import read_exports
+from polyspace.report.figures import canvas
+from polyspace.report.figures import exports as figure
+from polyspace.report.records.exports import Exports, read_exports
 from polyspace.report.records.proof import read_proof
 from polyspace.store.reader import FeatureStore, find_store
-from tasks import lineage, stages, tracking
+from tasks import artefacts, lineage, names, stages, tracking
 from tasks.lineage import Source
 from tasks.stages import Stage, Work
 from tasks.tracking import ALONE, Record, Tracker
@@ -41,7 +41,12 @@ def export_all(config: ExportConfig, tracker: Tracker = ALONE) -> Path:
     return config.out
 
 
-@task(name="quantize and export", task_run_name="export {name}", cache_policy=NO_CACHE)
+@task(
+    name="quantize and export",
+    task_run_name=names.TaskName("export"),
+    cache_policy=NO_CACHE,
+    retries=0,
+)
 def export(config: ExportConfig, name: FormatName, tracker: Tracker = ALONE) -> Path:
     """Export the trained models in one format, with proof; return the bundle's folder."""
     store = find_store(config.features, config.dataset, config.split)
@@ -59,9 +64,16 @@ def export(config: ExportConfig, name: FormatName, tracker: Tracker = ALONE) -> 
             *_evaluation(config),
         ),
         keep=("*.safetensors", "*.onnx", "*.pt2", "*.json", "*.html", "*.md", "SHA256SUMS"),
+        title=names.of("export", config),
+        headline=_headline,
     )
     work = bundle.run(config, name)
     return stages.run(stage, lambda record: _measured(work, record), tracker)
+
+
+def _headline(folder: Path) -> dict[str, float]:
+    proof = read_proof(folder / "proof.json")
+    return {"top1": proof.top1_export.value, "size_ratio": proof.ratio}
 
 
 def _evaluation(config: ExportConfig) -> tuple[Source, ...]:
@@ -81,9 +93,17 @@ def _measured(work: Work, record: Record) -> Work:
 def _record(path: Path, record: Record) -> None:
     """Show all formats with the Prefect run, if this is part of one, and give MLflow the pages."""
     exports = read_exports(path)
-    if flow_run.id:
-        rows = [dict(row) for row in formats.rows(exports)]
-        create_table_artifact(table=rows, key="formats", description=formats.sentence(exports))
+    _show(exports)
     for proof in exports.proofs:
         record.metrics(formats.figures(proof))
     record.artefacts([path.with_name(overview.PAGE), path])
+
+
+def _show(exports: Exports) -> None:
+    artefacts.table("formats", formats.rows(exports), formats.sentence(exports))
+    for batch in formats.batches(exports.proofs)[:1]:
+        artefacts.picture(
+            "formats picture",
+            lambda batch=batch: canvas.data_uri(figure.draw(exports.proofs, batch)),
+            f"Size and time of a batch of {batch}, beside float32.",
+        )

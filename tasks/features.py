@@ -2,7 +2,7 @@
 
 import platform
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 from prefect import task
@@ -11,24 +11,36 @@ from prefect.cache_policies import NO_CACHE
 from polyspace import console
 from polyspace.console import Advance
 from polyspace.data import featurize
+from polyspace.data.extraction import Extraction
 from polyspace.data.featurize import FeaturizeConfig
 from polyspace.errors import StoreError
+from polyspace.report import words
 from polyspace.store.metadata import is_store
 from polyspace.store.reader import FeatureStore
 from polyspace.store.repair import repair
-from tasks import announcements, distribution, lineage, stages
+from tasks import announcements, artefacts, distribution, lineage, names, progress, stages
 from tasks import parts as handing
 from tasks.stages import Stage
 from tasks.tracking import ALONE, Tracker
 
 
-@task(name="extract features", task_run_name="extract features", cache_policy=NO_CACHE)
+@task(
+    name="extract features",
+    task_run_name=names.TaskName("extract_features"),
+    cache_policy=NO_CACHE,
+    retries=0,
+)
 def extract(config: FeaturizeConfig, tracker: Tracker = ALONE) -> Path:
     """Run every backbone over every clip; return the folder of the feature stores."""
     return _stage(config, _extract(config), tracker)
 
 
-@task(name="distribute extraction", task_run_name="distribute extraction", cache_policy=NO_CACHE)
+@task(
+    name="distribute extraction",
+    task_run_name=names.TaskName("distribute extract_features"),
+    cache_policy=NO_CACHE,
+    retries=0,
+)
 def distribute(
     config: FeaturizeConfig,
     parts: int,
@@ -40,7 +52,12 @@ def distribute(
     return _stage(config, _distribute(config, parts, patience_seconds, deployment), tracker)
 
 
-@task(name="extract part", task_run_name="extract part", cache_policy=NO_CACHE)
+@task(
+    name="extract part",
+    task_run_name=names.TaskName("extract part"),
+    cache_policy=NO_CACHE,
+    retries=0,
+)
 def share(config: FeaturizeConfig, stores: Sequence[Path]) -> None:
     """Do what is free of some stores, until nobody has anything left to do.
 
@@ -53,7 +70,7 @@ def share(config: FeaturizeConfig, stores: Sequence[Path]) -> None:
                 f"{path} was made for this extraction, and can't be seen from {platform.node()}: "
                 f"give --root and --out folders that every worker sees at the same place"
             )
-    console.show(featurize.run(config), "extract part")
+    progress.show(featurize.run(config), "extract part")
 
 
 def count_classes(folder: Path) -> int:
@@ -75,15 +92,49 @@ def _stores(folder: Path) -> list[FeatureStore]:
 
 
 def _stage(config: FeaturizeConfig, work: Generator[Advance, None, Path], tracker: Tracker) -> Path:
-    console.show(featurize.prepare(config), "render")
+    progress.show(featurize.prepare(config), "render")
     stage = Stage(
         name="extract_features",
         config=config,
         dataset=config.dataset,
         folder=config.out,
         sources=lineage.videos(config.dataset, config.root, config.split),
+        title=names.of("extract_features", config),
     )
-    return stages.run(stage, work, tracker)
+    last: dict[str, Extraction] = {}
+    folder = stages.run(stage, _remember(work, last), tracker)
+    if artefacts.is_shown():
+        artefacts.table("feature stores", [_row(one, last) for one in _stores(folder)], str(folder))
+    return folder
+
+
+def _remember(
+    work: Generator[Advance, None, Path], last: dict[str, Extraction]
+) -> Generator[Advance, None, Path]:
+    """Pass a stage on, and keep the last word on each split."""
+    while True:
+        try:
+            advance = next(work)
+        except StopIteration as end:
+            return end.value
+        if isinstance(advance, Extraction):
+            last[advance.split] = advance
+        yield advance
+
+
+def _row(store: FeatureStore, last: Mapping[str, Extraction]) -> dict[str, object]:
+    """Say what a store holds; its speed is of the clips that were extracted here and now."""
+    seen, now = store.coverage, last.get(store.split)
+    speed = f"{now.clips_per_second:.1f}" if now and now.fresh else words.NONE
+    return {
+        "split": store.split,
+        "clips": seen.clips,
+        "done": seen.done,
+        "quarantined": len(seen.quarantined),
+        "size": words.size(sum(map(store.size_bytes, store.backbones))),
+        "clips/s": speed,
+        "backbones": ", ".join(store.backbones),
+    }
 
 
 def _extract(config: FeaturizeConfig) -> Generator[Advance, None, Path]:

@@ -5,19 +5,32 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from polyspace.report import training
+from polyspace.report.records.training import read_curves
 from polyspace.store.reader import find_store
 from polyspace.train import train_fusion
 from polyspace.train.train_fusion import FusionConfig
-from tasks import lineage, stages
+from tasks import artefacts, lineage, names, stages
 from tasks.lineage import Source
 from tasks.stages import Stage
 from tasks.tracking import ALONE, Tracker
 
+CURVES = "curves.json"
 
-@task(name="train fusion", task_run_name="train fusion", cache_policy=NO_CACHE)
+
+@task(
+    name="train fusion",
+    task_run_name=names.TaskName("train_fusion"),
+    cache_policy=NO_CACHE,
+    retries=0,
+)
 def train(config: FusionConfig, tracker: Tracker = ALONE) -> Path:
     """Train the fusion head; return the checkpoint of the best epoch."""
-    return stages.run(stage(config), train_fusion.run(config), tracker)
+    path = stages.run(stage(config), train_fusion.run(config), tracker)
+    if artefacts.is_shown():
+        rows = training.fusion(read_curves(path.with_name(CURVES)))
+        artefacts.table("train fusion", rows, f"{path}, by the hold-out of the training split.")
+    return path
 
 
 def stage(config: FusionConfig) -> Stage:
@@ -28,8 +41,14 @@ def stage(config: FusionConfig) -> Stage:
         dataset=config.dataset,
         folder=config.save_dir,
         sources=(*_clips(config), lineage.checkpoint(config.converters, "converters")),
-        keep=("fusion.pt", "curves.json"),
+        keep=("fusion.pt", CURVES),
+        title=names.of("train_fusion", config),
+        headline=_headline,
     )
+
+
+def _headline(path: Path) -> dict[str, float]:
+    return {"hold_out/best_top1": training.accuracy(read_curves(path.with_name(CURVES)))}
 
 
 def _clips(config: FusionConfig) -> tuple[Source, ...]:

@@ -5,16 +5,26 @@ from prefect.cache_policies import NO_CACHE
 
 from polyspace import console
 from polyspace.errors import RecordError
+from tasks import artefacts, outages
 from tasks.tracking import ALONE, Tracker
 from tasks.tracking.registration import RegisterConfig, Registered
 
 
-@task(name="register", task_run_name="register", cache_policy=NO_CACHE)
+@task(
+    name="register",
+    task_run_name="register {config.bundle}",
+    cache_policy=NO_CACHE,
+    retries=outages.RETRIES,
+    retry_delay_seconds=outages.DELAYS_SECONDS,
+    retry_condition_fn=outages.may_pass,
+)
 def register(config: RegisterConfig, tracker: Tracker = ALONE) -> Registered:
     """Register a bundle as a version of a model."""
     from tasks.tracking import registry  # imports MLflow, of which other stages need nothing yet
 
-    return registry.register(config, tracker)
+    found = registry.register(config, tracker)
+    artefacts.text("model", f"`{found}`")
+    return found
 
 
 def offer(config: RegisterConfig, tracker: Tracker) -> None:

@@ -4,20 +4,27 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from prefect import task
-from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
 
 from polyspace.report import words
+from polyspace.report.figures import canvas
+from polyspace.report.figures import runs as figure
 from polyspace.report.runs import document
 from polyspace.report.runs.compared import Run, compare
-from tasks import tracking
+from tasks import artefacts, names, outages, tracking
 
 FILES = ("evaluation.json", "outcomes.csv")
 """What of an evaluation a comparison reads."""
 
 
-@task(name="compare runs", task_run_name="compare runs", cache_policy=NO_CACHE)
+@task(
+    name="compare runs",
+    task_run_name=names.TaskName("compare"),
+    cache_policy=NO_CACHE,
+    retries=outages.RETRIES,
+    retry_delay_seconds=outages.DELAYS_SECONDS,
+    retry_condition_fn=outages.may_pass,
+)
 def write(runs: tuple[str, ...], out: Path) -> Path:
     """Compare, and write the report; return it.
 
@@ -40,9 +47,17 @@ def _read(name: str, scratch: Path) -> Run:
 
 
 def _show(found: list[Run]) -> None:
-    """Show the table with the Prefect run, if this is part of one."""
-    if flow_run.id:
-        rows = [
-            {"run": run.name, "top-1": words.percent(run.top1.value)} for run in compare(found).runs
-        ]
-        create_table_artifact(table=rows, key="comparison")
+    """Show table and picture with the Prefect run, if this is part of one."""
+    if not artefacts.is_shown():
+        return
+    ranked = compare(found).runs
+    rows = [
+        {
+            "run": run.name,
+            "top-1": words.percent(run.top1.value),
+            "interval": words.interval(run.top1),
+        }
+        for run in ranked
+    ]
+    artefacts.table("comparison", rows)
+    artefacts.picture("comparison picture", lambda: canvas.data_uri(figure.draw(ranked)))

@@ -6,9 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
 
 from polyspace import console, files
 from polyspace.engine import validation
@@ -18,7 +16,7 @@ from polyspace.export import select_best
 from polyspace.export.select_best import SelectConfig
 from polyspace.export.selection import own
 from polyspace.export.selection.options import PolicyOptions
-from tasks import tracking
+from tasks import artefacts, names, outages, tracking
 from tasks.tracking import Told
 
 SERIES = re.compile(r"(loss|hold_out)/.+|lr|skipped_steps")
@@ -41,7 +39,14 @@ class SelectRunsConfig(PolicyOptions):
     """Draw all candidates, the front of two metrics, and what other weights would change."""
 
 
-@task(name="select checkpoint", task_run_name="select checkpoint", cache_policy=NO_CACHE)
+@task(
+    name="select checkpoint",
+    task_run_name=names.TaskName("select"),
+    cache_policy=NO_CACHE,
+    retries=outages.RETRIES,
+    retry_delay_seconds=outages.DELAYS_SECONDS,
+    retry_condition_fn=outages.may_pass,
+)
 def choose(config: SelectRunsConfig) -> Path:
     """Fetch every candidate's checkpoint, choose, and publish; return the folder.
 
@@ -124,6 +129,4 @@ def _metrics(run: Told, path: Path) -> Mapping[str, float]:
 
 def _show(folder: Path) -> None:
     """Show the README with the Prefect run, if this is part of one."""
-    if flow_run.id:
-        text = (folder / "README.md").read_text(encoding="utf-8")
-        create_markdown_artifact(markdown=text, key="selection")
+    artefacts.text("selection", (folder / "README.md").read_text(encoding="utf-8"))

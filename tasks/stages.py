@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from polyspace import console
 from polyspace.config import Config
 from polyspace.console import Advance
-from tasks import caching, figures, tracking
+from tasks import caching, figures, progress, tracking
 from tasks.lineage import Source
 from tasks.tracking import Record, Tracker
 
@@ -36,6 +36,10 @@ class Stage:
     """JSON files in the folder whose numbers MLflow gets as metrics."""
     earlier: str | None = None
     """The MLflow run that it goes on with; None: one of its own."""
+    title: str = ""
+    """What its run is called; the name, unless given."""
+    headline: Callable[[Path], Mapping[str, float]] | None = None
+    """Picks of the result the few figures that runs are compared by in MLflow."""
 
     @property
     def inputs(self) -> dict[str, JsonValue]:
@@ -72,20 +76,29 @@ def run(
         tracking.resume(tracker).tags({reused: receipt.run_id or "not tracked"})
         return stage.folder / receipt.result
     started = time.monotonic()
-    opened = tracking.run(stage.name, stage.config, stage.dataset, tracker, earlier=stage.earlier)
+    opened = tracking.run(
+        stage.name,
+        stage.config,
+        stage.dataset,
+        tracker,
+        title=stage.title,
+        earlier=stage.earlier,
+    )
     with opened as record:
         record.sources(stage.sources, stage.dataset)
         begun = work if isinstance(work, Generator) else work(record)
-        result = console.show(tracking.follow(record, begun), stage.name)
-        _keep(stage, record)
+        result = progress.show(tracking.follow(record, begun), stage.name)
+        _keep(stage, record, result)
     seconds = time.monotonic() - started
     caching.seal(stage.folder, stage.inputs, result=result, seconds=seconds, run_id=record.run_id)
     return result
 
 
-def _keep(stage: Stage, record: Record) -> None:
+def _keep(stage: Stage, record: Record, result: Path) -> None:
     """Hand what is worth keeping of a stage's folder to the tracker."""
     for name in stage.figures:
         record.metrics(figures.of_record(stage.folder / name))
+    if stage.headline and record.is_kept:
+        record.metrics(stage.headline(result))
     for pattern in stage.keep:
         record.artefacts(sorted(stage.folder.glob(pattern)))

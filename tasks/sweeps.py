@@ -7,20 +7,31 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prefect import task
-from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
 from pydantic import JsonValue
 
 from polyspace import console
 from polyspace.engine.keeper import KeepSettings
 from polyspace.errors import CheckpointError, LeaseError, SweepError
 from polyspace.report import sweeps as report
+from polyspace.report.figures import canvas
+from polyspace.report.figures import sweep as figure
 from polyspace.store.reader import FeatureStore, find_store
 from polyspace.train.search import Choices, Point
 from polyspace.train.sweep import SweepConfig
 from polyspace.train.train_fusion import FusionConfig
-from tasks import caching, comparisons, lineage, sharing, studies, tracking, trials
+from tasks import (
+    artefacts,
+    caching,
+    comparisons,
+    lineage,
+    names,
+    progress,
+    sharing,
+    studies,
+    tracking,
+    trials,
+)
 from tasks import parts as handing
 from tasks.sharing import Job
 from tasks.tracking import ALONE, Tracker
@@ -35,13 +46,20 @@ DIGITS = 12
 """Of a digest, in the study."""
 
 
-@task(name="run trials", task_run_name="run trials", cache_policy=NO_CACHE)
+@task(
+    name="run trials", task_run_name=names.TaskName("run trials"), cache_policy=NO_CACHE, retries=0
+)
 def run(config: SweepConfig, tracker: Tracker = ALONE) -> None:
     """Run trials until there are none left, by whomever."""
     drain(config, tracker)
 
 
-@task(name="distribute trials", task_run_name="distribute trials", cache_policy=NO_CACHE)
+@task(
+    name="distribute trials",
+    task_run_name=names.TaskName("distribute trials"),
+    cache_policy=NO_CACHE,
+    retries=0,
+)
 def distribute(
     config: SweepConfig,
     parts: int,
@@ -64,10 +82,10 @@ def distribute(
             look=study.look,
             error=SweepError,
         )
-        console.show(sharing.run(job, parts=parts, patience_seconds=patience_seconds), "sweep")
+        progress.show(sharing.run(job, parts=parts, patience_seconds=patience_seconds), "sweep")
 
 
-@task(name="run part", task_run_name="run part", cache_policy=NO_CACHE)
+@task(name="run part", task_run_name=names.TaskName("run part"), cache_policy=NO_CACHE, retries=0)
 def share(config: SweepConfig, tracker: Tracker) -> None:
     """Run what is free of a sweep's trials.
 
@@ -82,7 +100,12 @@ def share(config: SweepConfig, tracker: Tracker) -> None:
     drain(config, tracker)
 
 
-@task(name="compare trials", task_run_name="compare trials", cache_policy=NO_CACHE)
+@task(
+    name="compare trials",
+    task_run_name=names.TaskName("compare trials"),
+    cache_policy=NO_CACHE,
+    retries=0,
+)
 def conclude(config: SweepConfig, tracker: Tracker = ALONE) -> Path:
     """Write the table and the picture; return the table.
 
@@ -97,9 +120,8 @@ def conclude(config: SweepConfig, tracker: Tracker = ALONE) -> Path:
     if found.best:
         record.metrics({"trials": len(found.trials), **found.best.scores})
         record.tags({"best": f"trial {found.best.number}"})
-    if flow_run.id:
-        rows = list(report.rows(found))
-        create_table_artifact(table=rows, key="sweep", description=report.sentence(found))
+    artefacts.table("sweep", report.rows(found), report.sentence(found))
+    artefacts.picture("sweep picture", lambda: canvas.data_uri(figure.draw(found)))
     comparisons.say(found, config, written)
     if found.best is None:
         why = next((trial.why for trial in found.trials if trial.why), "none was run")

@@ -96,7 +96,7 @@ def _train(attempt: Attempt, number: int) -> Training:
     folder = attempt.folder / f"seed_{seed}"
     config = sweep_of.trial(claimed.point, seed=number, folder=folder)
     name = f"trial {claimed.number}, seed {seed}"
-    stage = replace(_stage(config), name=name, earlier=claimed.record_of(seed))
+    stage = replace(_stage(config), name=name, title="", earlier=claimed.record_of(seed))
     watch = claimed if number == 0 else None
 
     def work(record: Record) -> Work:

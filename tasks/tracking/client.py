@@ -21,6 +21,8 @@ REFUSALS = frozenset(
     }
 )
 """Answers that stay the same however often one asks."""
+CLOSED = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED", "FEATURE_DISABLED"})
+"""What is said by a server that isn't going to change its mind."""
 
 
 def connect(uri: str | None = None) -> library.MlflowClient:
@@ -48,6 +50,13 @@ def failures() -> tuple[type[Exception], ...]:
 def is_refusal(error: Exception) -> bool:
     """Say whether MLflow understood and said no, so that trying again is of no use."""
     return isinstance(error, library.MlflowException) and error.error_code in REFUSALS
+
+
+def is_outage(error: BaseException) -> bool:
+    """Say whether MLflow could not be asked, so that trying again may be of use."""
+    if isinstance(error, library.MlflowException):
+        return not is_refusal(error) and error.error_code not in CLOSED
+    return isinstance(error, ConnectionError | TimeoutError)
 
 
 def first_words(error: Exception) -> str:

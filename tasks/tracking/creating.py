@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from tasks.tracking import finding, library
+from tasks import addresses
+from tasks.tracking import finding, library, views
 from tasks.tracking.client import is_refusal
 from tasks.tracking.lines import Begin
 from tasks.tracking.state import State
@@ -93,23 +94,30 @@ def drop_twins(client: library.MlflowClient, run_id: str, state: State) -> None:
 
 def experiment(client: library.MlflowClient, line: Begin) -> str:
     """Find the data set's experiment, or make it: one that the UI shows as model training."""
+    tags = views.experiment_tags(line.experiment.rpartition("/")[2])
     if found := client.get_experiment_by_name(line.experiment):
+        _furnish(client, found, tags)
         return found.experiment_id
-    data = line.experiment.rpartition("/")[2]
     try:
-        return client.create_experiment(
-            line.experiment,
-            artifact_location=line.location,
-            tags={
-                "mlflow.experimentKind": "custom_model_development",
-                "mlflow.note.content": f"Everything that PolySpace did with the data set {data}.",
-            },
-        )
+        return client.create_experiment(line.experiment, artifact_location=line.location, tags=tags)
     except library.MlflowException as error:
         found = client.get_experiment_by_name(line.experiment) if is_refusal(error) else None
         if found is None:
             raise
         return found.experiment_id
+
+
+def _furnish(
+    client: library.MlflowClient, found: library.Experiment, tags: Mapping[str, str]
+) -> None:
+    """Bring PolySpace's view up to date; whatever else people have written stays."""
+    try:
+        for name, value in tags.items():
+            if name not in found.tags or (name == addresses.VIEW_TAG and found.tags[name] != value):
+                client.set_experiment_tag(found.experiment_id, name, value)
+    except library.MlflowException as error:
+        if not is_refusal(error):  # Whoever may not change the experiment may still add runs.
+            raise
 
 
 def _present(client: library.MlflowClient, run_id: str, line: Begin, state: State) -> str | None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient as MlflowClient
     from mlflow.entities import Dataset as Dataset
     from mlflow.entities import DatasetInput as DatasetInput
+    from mlflow.entities import Experiment as Experiment
     from mlflow.entities import InputTag as InputTag
     from mlflow.entities import Metric as Metric
     from mlflow.entities import Param as Param

@@ -67,10 +67,21 @@ class Record:
             self.sending.spool.append(line)
             self.sender.wake()
 
+    @property
+    def has_figures(self) -> bool:
+        """Whether the run has told figures of its own in this process."""
+        return self.sending is not None and self.sending.has_figures
+
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Record figures, all of one step at a time."""
+        if self.sending:
+            self.sending.has_figures = True
+        self.of_machine(values, step, now_ms())
+
+    def of_machine(self, values: Mapping[str, float], step: int, at_ms: int) -> None:
+        """Record figures that aren't the run's own, and when they were true."""
         figures = {name: float(value) for name, value in values.items()}
-        self.tell(Metrics(values=figures, step=step, at_ms=now_ms()))
+        self.tell(Metrics(values=figures, step=step, at_ms=at_ms))
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Record words."""

@@ -57,7 +57,8 @@ def register(config: RegisterConfig, tracker: Tracker = ALONE) -> Registered:
     name = config.name or f"{found.proof['dataset']}-{found.student}"
     store = find_store(config.features, found.proof["dataset"], found.proof["split"])
     sources = [lineage.store(store), Source("bundle", found.folder, found.digest)]
-    with runs.run("register", config, found.proof["dataset"], tracker) as record:
+    title = f"register {config.bundle}"
+    with runs.run("register", config, found.proof["dataset"], tracker, title=title) as record:
         record.sources(sources, found.proof["dataset"])
         try:
             return _register(record, found, name, config.alias, _example(found, store))

@@ -7,18 +7,17 @@ Runs are named by ids that are made here, so that none waits for a server, and n
 import inspect
 import re
 from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import copy_context
 from importlib.metadata import version
 from threading import Thread
 from uuid import uuid4
 
-from prefect.artifacts import create_link_artifact
 from prefect.runtime import flow_run
 from pydantic import JsonValue
 
 from polyspace.config import Config
-from tasks import addresses, figures
+from tasks import addresses, artefacts, figures, names
 from tasks.tracking import context, sender, state, system
 from tasks.tracking.lines import Begin
 from tasks.tracking.records import Record, now_ms
@@ -28,21 +27,28 @@ from tasks.tracking.values import PrunedError, Tracker
 
 @contextmanager
 def run(
-    name: str, config: Config, dataset: str, tracker: Tracker, *, earlier: str | None = None
+    name: str,
+    config: Config,
+    dataset: str,
+    tracker: Tracker,
+    *,
+    title: str = "",
+    earlier: str | None = None,
 ) -> Generator[Record]:
     """Keep a run open while the block runs; how the block ends is how the run ends.
 
     Args:
-        name: Of the run.
+        name: What is done; the stage.
         config: Recorded as params; its docstring is the run's description.
         dataset: The experiment is called after it.
         tracker: Where to record.
+        title: What the run is called, in Prefect, too; the name, unless given.
         earlier: The run that this one goes on with, by MLflow's id or ours; where MLflow has none
             of that id, or it was deleted, it is made anew.
     """
-    record = _open(name, config, dataset, tracker, earlier)
-    watched = system.watched(record.metrics) if record.is_kept else nullcontext()
-    with _linked(name, record), _ended(record), watched:
+    record = _open(name, config, dataset, tracker, title=title or name, earlier=earlier)
+    linked = _linked(name, title or name, record, tracker)
+    with linked, _ended(record), _machine(record):
         yield record
 
 
@@ -51,7 +57,8 @@ def pipeline(
     name: str, config: Config, dataset: str, *, enabled: bool, earlier: str | None = None
 ) -> Generator[Tracker]:
     """Keep the run open that the stages' runs nest under."""
-    with run(name, config, dataset, Tracker(enabled), earlier=earlier) as record:
+    title = names.of(name, config)
+    with run(name, config, dataset, Tracker(enabled), title=title, earlier=earlier) as record:
         yield under(record)
 
 
@@ -67,14 +74,22 @@ def resume(tracker: Tracker) -> Record:
     return Record.of(state.local_id(sender.current().folder, tracker.parent_id))
 
 
-def _open(name: str, config: Config, dataset: str, tracker: Tracker, earlier: str | None) -> Record:
+def _machine(record: Record) -> AbstractContextManager[None]:
+    if not record.is_kept:
+        return nullcontext()
+    return system.watched(record.of_machine, has_figures=lambda: record.has_figures)
+
+
+def _open(
+    name: str, config: Config, dataset: str, tracker: Tracker, *, title: str, earlier: str | None
+) -> Record:
     if not tracker.enabled:
         return Record()
     local_id = state.local_id(sender.current().folder, earlier) if earlier else uuid4().hex
     record = Record.of(local_id, fresh=earlier is None)
     experiment = f"polyspace/{dataset}"
     begin = Begin(
-        name=name,
+        name=title,
         experiment=experiment,
         location=addresses.artefact_location(experiment),
         tags={**context.tags(), "mlflow.note.content": _note(config), **_about(name, dataset)},
@@ -135,7 +150,7 @@ def _ended(record: Record) -> Generator[None]:
 
 
 @contextmanager
-def _linked(name: str, record: Record) -> Generator[None]:
+def _linked(name: str, title: str, record: Record, tracker: Tracker) -> Generator[None]:
     """Link the MLflow run in Prefect as soon as MLflow has it, beside the block; at last, after it.
 
     MLflow has it seconds later, when it has been imported and asked, and no stage waits for that.
@@ -145,25 +160,29 @@ def _linked(name: str, record: Record) -> Generator[None]:
         return
     linked: list[bool] = []
     seen = copy_context()  # It says which flow run and which task this is.
-    thread = Thread(
-        target=lambda: linked.append(seen.run(_link_back, name, record)), name="link", daemon=True
-    )
+
+    def link() -> None:
+        linked.append(seen.run(_link_back, name, title, record, tracker))
+
+    thread = Thread(target=link, name="link", daemon=True)
     thread.start()
     yield
     thread.join()
     if not any(linked):
-        _link_back(name, record)
+        _link_back(name, title, record, tracker)
 
 
-def _link_back(name: str, record: Record) -> bool:
+def _link_back(name: str, title: str, record: Record, tracker: Tracker) -> bool:
     """Leave the way to the MLflow run with the Prefect run; False: MLflow hasn't made it yet."""
     record.flush()
     found = record.sending.state if record.sending else State()
     if found.mlflow_id is None or found.experiment_id is None:
         return False
     link = addresses.mlflow_run(found.experiment_id, found.mlflow_id)
-    key = f"mlflow-{re.sub('[^a-z0-9]+', '-', name.lower())}"
-    create_link_artifact(link=link, link_text=f"{name} in MLflow", key=key)
+    artefacts.link(f"mlflow {name}", link, f"{title} in MLflow")
+    if tracker.parent_id is None:
+        address = addresses.mlflow_experiment(found.experiment_id)
+        artefacts.link("mlflow experiment", address, "all runs of the data set in MLflow")
     return True
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks import addresses
-from tasks.tracking import creating, library, state
+from tasks.tracking import creating, library, pruning, state
 from tasks.tracking import spool as spools
 from tasks.tracking.client import connect, failures, first_words, is_refusal
 from tasks.tracking.sending import Sending
@@ -51,6 +51,7 @@ class Sender:
 
     def sending(self, run_id: str, *, fresh: bool = False) -> Sending:
         """Give a run's way to MLflow; the same one each time."""
+        pruning.enter(self.folder)
         with self._lock:
             if run_id not in self._sendings:
                 made = Spool(self.folder, run_id)
@@ -197,8 +198,9 @@ class Sender:
         sending = self.sending(run_id)
         if sending.state.mlflow_id is None and self._client is not None:
             self._send(sending)
-            if sending.state.mlflow_id is None:
-                creating.adopt(self._client, run_id, sending.state)
+        if sending.state.mlflow_id is None and self._client is not None:
+            # Begun on another machine, or pruned from here.
+            creating.adopt(self._client, run_id, sending.state)
         return sending.state.mlflow_id
 
 

@@ -48,6 +48,8 @@ class Sending:
         self._unsure = not fresh
         self._seen: set[Identity] = set()
         self._seen_up_to = 0
+        self.has_figures = False
+        """Whether figures of the run's own were told."""
         self.stuck = ""
         """Why MLflow can't take it as things are; empty: it can."""
         if not fresh:

@@ -59,6 +59,15 @@ def write(spool: Spool, state: State) -> None:
         spool.commit()  # It complains, once.
 
 
+def forget(spool: Spool) -> None:
+    """Remove it: what was sent is unknown then, and would be sent again.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    _path(spool).unlink(missing_ok=True)
+
+
 def local_id(folder: Path, run_id: str) -> str:
     """Give our id of a run that is known by either; an unknown one as it is."""
     try:

@@ -118,13 +118,18 @@ def test_runs_nest_under_the_pipelines_run(ran, client, config):
 
     experiment = client.get_experiment_by_name("polyspace/folder-of-classes")
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
-    assert set(runs) == {"distill", *STAGES}
-    parent = runs.pop("distill")
+    assert set(runs) == {
+        *(f"{stage} folder-of-classes: teacher" for stage in ("distill", *STAGES[:4])),
+        *(f"export folder-of-classes: {name}" for name in FORMATS),
+    }
+    parent = runs.pop("distill folder-of-classes: teacher")
     assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {parent.info.run_id}
-    assert parent.data.metrics["top1/fusion"] == 0.625
+    assert parent.data.metrics["top1"] == parent.data.metrics["top1/fusion"] == 0.625
+    assert runs["evaluate folder-of-classes: teacher"].data.metrics["top1"] == 0.625
+    assert runs["train_fusion folder-of-classes: teacher"].data.metrics["hold_out/best_top1"] == 0.5
     assert parent.data.metrics["export/int8/ratio"] == SIZES["int8"] / SIZES["fp32"]
     assert parent.data.metrics["export/fp16/time_ratio/batch_32"] == 1.01
-    assert runs["export fp16"].data.metrics["export/fp16/agreement"] == 1.0
+    assert runs["export folder-of-classes: fp16"].data.metrics["export/fp16/agreement"] == 1.0
     files = [entry.path for entry in client.list_artifacts(parent.info.run_id)]
     assert files == ["exports.json", "index.html", "report.html", "report.json"]
 

@@ -43,7 +43,7 @@ def test_a_folder_becomes_a_table_that_mlflow_and_prefect_know_of(config, made, 
     assert len(list(table.rows(config.out))) == 9
 
     (run,) = client.search_runs([client.get_experiment_by_name("polyspace/unknown").experiment_id])
-    assert (run.info.run_name, run.info.status) == ("predict", "FINISHED")
+    assert (run.info.run_name, run.info.status) == (f"predict {config.videos}", "FINISHED")
     figures = run.data.metrics
     assert (figures["videos"], figures["scored"], figures["refused/format"]) == (9, 8, 1)
     bundle = made.features.parent / "bundles/fp16"

@@ -10,6 +10,7 @@ from prefect.client.schemas.filters import (
     ArtifactFilterKey,
     FlowRunFilter,
     FlowRunFilterId,
+    FlowRunFilterName,
 )
 
 from flows.evaluate import evaluate
@@ -34,6 +35,7 @@ pytestmark = [
     pytest.mark.usefixtures("prefect_server"),
 ]
 TEACHERS = ("teacher",)
+EXTRACTION = "extract_features folder-of-classes: videomae + timesformer + vivit"
 
 
 @pytest.fixture
@@ -56,11 +58,23 @@ def fusion_config(folder, stores, converters):
     )
 
 
+def shown_by(name):
+    """The artefacts of the last flow run of a name."""
+    with get_client(sync_client=True) as prefect:
+        named = FlowRunFilter(name=FlowRunFilterName(any_=[name]))
+        return {one.key: one for one in prefect.read_artifacts(flow_run_filter=named)}
+
+
 def test_extraction_returns_the_folder_of_the_stores(ran, client, videos, tmp_path):
     config = FeaturizeConfig(dataset="folder-of-classes", root=videos, out=tmp_path / "stores")
 
     assert extract_features(config) == tmp_path / "stores"
     assert (tmp_path / "stores" / "motion_train.zarr").is_dir()
+    rows = json.loads(str(shown_by(EXTRACTION)["feature-stores"].data))
+    assert [(row["split"], row["clips"], row["quarantined"]) for row in rows] == [
+        ("test", 4, 0),
+        ("train", 8, 0),
+    ]
 
 
 def test_converters_are_trained_once(ran, client, feature_stores, tmp_path):
@@ -87,9 +101,12 @@ def test_fusion_and_its_mlflow_run_know_each_other(
     with get_client(sync_client=True) as prefect:
         flow_run = prefect.read_flow_run(UUID(url.rsplit("/", 1)[1]))
         filter_ = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run.id]))
-        (link,) = prefect.read_artifacts(flow_run_filter=filter_)
-    assert flow_run.name == "train_fusion motion"
-    assert run.info.run_id in str(link.data)
+        artefacts = {one.key: one for one in prefect.read_artifacts(flow_run_filter=filter_)}
+    assert flow_run.name == run.info.run_name == "train_fusion motion: teacher"
+    assert run.info.run_id in str(artefacts["mlflow-train-fusion"].data)
+    assert "viewStateShareKey=polyspace" in str(artefacts["mlflow-experiment"].data)
+    (row,) = json.loads(str(artefacts["train-fusion"].data))
+    assert row["top-1 on the hold-out"] == "50.0 %"
 
 
 def test_evaluation_returns_its_record(ran, client, feature_stores, converters, tmp_path):
@@ -104,6 +121,11 @@ def test_evaluation_returns_its_record(ran, client, feature_stores, converters, 
     )
 
     assert evaluate(config) == tmp_path / "evaluation" / "evaluation.json"
+
+    shown = shown_by("evaluate motion: teacher")
+    assert "62.5 %" in str(shown["results"].data)
+    assert str(shown["results-picture"].data).startswith("data:image/svg+xml;base64,")
+    assert shown["results"].task_run_id
 
 
 def export_config(folder, stores, checkpoint, **changes):

@@ -170,7 +170,7 @@ def test_workers_share_a_sweep_though_one_part_is_killed(config, deployed, clien
     assert not list((config.out / "leases").iterdir())
     experiment = client.get_experiment_by_name("polyspace/toy")
     runs = client.search_runs([experiment.experiment_id])
-    (parent,) = [run.info.run_id for run in runs if run.info.run_name == "sweep"]
+    (parent,) = [run.info.run_id for run in runs if run.info.run_name.startswith("sweep")]
     nested = {run.data.tags.get("mlflow.parentRunId") for run in runs} - {None}
     assert nested == {parent}
 

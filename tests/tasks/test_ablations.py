@@ -20,7 +20,7 @@ from polyspace.report.records.ablation import Ablation
 from polyspace.store.reader import FeatureStore
 from polyspace.train import ablation
 from polyspace.train.fusion_training import FusionSettings
-from tasks import ablation_stores, ablation_tables, ablations
+from tasks import ablation_stores, ablation_tables, ablations, names
 from tasks.tracking import Tracker
 from tests.support.ablations import CONVERTER, FUSION, ablation_of
 from tests.support.stores import make_store
@@ -251,7 +251,7 @@ def test_runs_nest_and_say_what_differs(config, client):
     experiment = client.get_experiment_by_name("polyspace/toy")
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
     named = {run.info.run_name: run for run in runs}
-    parent = named["ablate"].info.run_id
+    parent = named[names.of("ablate", config)].info.run_id
     hidden = named["teachers, flow hidden at test"]
     assert hidden.data.tags["mlflow.parentRunId"] == parent
     assert hidden.data.tags["reused.fusion seed 0"] == named["fusion, seed 0"].info.run_id

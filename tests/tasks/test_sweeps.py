@@ -17,7 +17,7 @@ from polyspace.errors import CheckpointError, ConfigError, StoppedError, SweepEr
 from polyspace.report.sweeps import Sweep
 from polyspace.train import sweep
 from polyspace.train.sweep import SweepConfig
-from tasks import studies, sweeps, tracking, trials
+from tasks import names, studies, sweeps, tracking, trials
 from tasks.tracking import Tracker
 from tests.support.sweeps import UNTRACKED, converter_stage, four_points, fusion_stage, make_inputs
 
@@ -282,16 +282,17 @@ def test_trials_nest_under_one_run_however_often_the_sweep_is_begun(uneven, clie
     experiment = client.get_experiment_by_name("polyspace/toy")
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
     nested = [f"trial {number}, seed 0" for number in range(4)]
-    assert runs.keys() == {"sweep", *nested}
-    parent = runs["sweep"].info.run_id
+    whole = names.of("sweep", uneven)
+    assert runs.keys() == {whole, *nested}
+    parent = runs[whole].info.run_id
     for name in nested:
         assert runs[name].data.tags["mlflow.parentRunId"] == parent
     assert runs[nested[2]].info.status == "KILLED"
     assert runs[nested[2]].data.tags["pruned"].startswith("after epoch")
     assert "hold_out/r2" in runs[nested[2]].data.metrics
     assert runs[nested[0]].data.params["lr"] == "0.001"
-    assert runs["sweep"].info.status == "FINISHED"
-    assert runs["sweep"].data.tags["best"] in ("trial 0", "trial 1")
+    assert runs[whole].info.status == "FINISHED"
+    assert runs[whole].data.tags["best"] in ("trial 0", "trial 1")
     kept = {entry.path for entry in client.list_artifacts(parent)}
     assert kept == {"sweep.md", "sweep.json", "sweep.png"}
 

@@ -78,11 +78,9 @@ def _line(
 
 
 def _best(axes: Axes, curves: Curves, name: str, *, by: tuple[str, ...], colour: str) -> None:
-    """Mark the epoch that was kept: the first of the highest scores, further ones breaking ties."""
-    epochs, values = curves.of(name)
-    ranks = list(zip(*(curves.of(score)[1] for score in by), strict=True))
-    best = ranks.index(max(ranks))
-    axes.plot(epochs[best], values[best], "o", color=colour, markersize=8, markeredgecolor="white")
+    """Mark the epoch that was kept."""
+    kept = curves.best(*by)
+    axes.plot(kept["epoch"], kept[name], "o", color=colour, markersize=8, markeredgecolor="white")
 
 
 def _level(axes: Axes, height: float, label: str) -> None:

@@ -10,7 +10,11 @@ from tests.support.faults import FaultProxy, mlflow_server
 def _server(tmp_path_factory, _empty_database):
     folder = tmp_path_factory.mktemp("served")
     shutil.copy(_empty_database, folder)
-    with mlflow_server(folder) as port:
+    with mlflow_server(folder) as port, pytest.MonkeyPatch.context() as kept:
+        # MLflow sets this variable to its own database when it is asked for the first time.
+        kept.setenv("MLFLOW_TRACKING_URI", "")
+        MlflowClient(f"http://127.0.0.1:{port}").search_experiments()
+        kept.undo()
         yield port
 
 

@@ -73,8 +73,10 @@ def test_stages_nest_under_the_pipeline(client):
         tracking.resume(tracker).tags({"note": "added later"})
 
     found = runs(client)
-    assert found["train"].data.tags["mlflow.parentRunId"] == found["distill"].info.run_id
-    assert found["distill"].data.tags["note"] == "added later"
+    pipeline = found["distill: a + b"]
+    assert found["train"].data.tags["mlflow.parentRunId"] == pipeline.info.run_id
+    assert pipeline.data.tags["note"] == "added later"
+    assert pipeline.data.tags["polyspace.stage"] == "distill"
 
 
 def test_a_run_nests_under_one_that_another_machine_began(client, tmp_path, monkeypatch):
