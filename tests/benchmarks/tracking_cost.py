@@ -162,9 +162,9 @@ def _helpers() -> float:
 
 
 if __name__ == "__main__":
-    given = [int(word) for word in sys.argv[1:4]] or [30, 5, 20]
+    rounds, epochs, steps = [int(word) for word in sys.argv[1:4]] or [30, 5, 20]
     versions = json.dumps({"torch": torch.__version__, "python": platform.python_version()})
-    words = f"{given[0]} rounds, {given[1]} epochs of {given[2]} steps"
-    found = run(*given, sys.argv[4:] or MODES)
+    words = f"{rounds} rounds, {epochs} epochs of {steps} steps"
+    found = run(rounds, epochs, steps, sys.argv[4:] or MODES)
     load = f"load {os.getloadavg()[0]:.1f} at the end"
     sys.stdout.write(f"{versions}\n{words}; {load}\n{table(found)}\n")

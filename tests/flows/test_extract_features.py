@@ -166,7 +166,9 @@ def test_the_part_of_a_worker_that_is_lost_ends_with_the_job(config, alone, monk
         assert extract_features(config, distribute=2, patience_seconds=1) == config.out
 
     assert states_of(config) == [StateType.CANCELLED, StateType.COMPLETED]
-    assert runs_of(config)[0].state.message == "its worker is gone"
+    first = runs_of(config)[0].state
+    assert first
+    assert first.message == "its worker is gone"
     assert_same(config.out, alone)
 
 

@@ -14,17 +14,15 @@ FOUR = ("motion_vectors", "efficientnet_lite0", "transnetv2", "videomae")
 
 
 def fusion(**changes):
-    return FusionConfig(
-        **{
-            "dataset": "motion",
-            "root": "features",
-            "student": "transnetv2",
-            "teachers": ("a", "b"),
-            "converters": "converters.pt",
-            "classes": 10,
-            **changes,
-        }
-    )
+    given = {
+        "dataset": "motion",
+        "root": "features",
+        "student": "transnetv2",
+        "teachers": ("a", "b"),
+        "converters": "converters.pt",
+        "classes": 10,
+    }
+    return FusionConfig.model_validate(given | changes)
 
 
 def test_a_name_says_stage_data_set_and_teachers():

@@ -31,6 +31,8 @@ def refusal(code):
 def copy_of(module):
     """The module, made once more."""
     spec = importlib.util.spec_from_file_location("copy", module.__file__)
+    assert spec is not None
+    assert spec.loader is not None
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
     return made

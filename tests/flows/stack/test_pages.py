@@ -43,12 +43,14 @@ DRAWN_WITHIN_SECONDS = 15.0
 @pytest.fixture(scope="module")
 def api(stack):
     """A client of the stack's Prefect, as a person's machine has it."""
-    place = {
-        PREFECT_API_URL: f"{stack.prefect}/api",
-        PREFECT_API_AUTH_STRING: stack.secret("prefect_auth"),
-        PREFECT_API_SSL_CERT_FILE: str(stack.authority),
-    }
-    with temporary_settings(place), get_client(sync_client=True) as client:
+    place = temporary_settings(
+        {
+            PREFECT_API_URL: f"{stack.prefect}/api",
+            PREFECT_API_AUTH_STRING: stack.secret("prefect_auth"),
+            PREFECT_API_SSL_CERT_FILE: str(stack.authority),
+        }
+    )
+    with place, get_client(sync_client=True) as client:
         yield client
 
 

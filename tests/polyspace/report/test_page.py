@@ -47,19 +47,20 @@ def plain(reported):
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     """The page of a run whose every word is markup, and whose weights are random."""
-    changes = {
-        "names": (HOSTILE, "right", "$still"),
-        "coverage": {
+    found = write_records(
+        tmp_path_factory.mktemp("hostile"),
+        names=(HOSTILE, "right", "$still"),
+        coverage={
             "clips": 25,
             "evaluated": 24,
             "share": 0.96,
             "quarantined": {HOSTILE: HOSTILE},
             "unlabelled": 0,
         },
-        "command": HOSTILE,
-        "random_weights": [HOSTILE],
-    }
-    return compose(write_records(tmp_path_factory.mktemp("hostile"), **changes), {HOSTILE: 10})
+        command=HOSTILE,
+        random_weights=[HOSTILE],
+    )
+    return compose(found, {HOSTILE: 10})
 
 
 @pytest.fixture

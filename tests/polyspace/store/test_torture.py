@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.torture.outcome import QUICK
+from tests.torture.outcome import QUICK, Outcome
 from tests.torture.run import PROMISES
 
 # A lost run is noticed after minutes, which nothing shortens; tests/flows/test_watching.py has a
@@ -14,6 +14,7 @@ MINUTES = ("scale", "losses", "sleeps")
 def test_promises_are_kept(promise, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     outcome = PROMISES[promise](QUICK, tmp_path)
+    assert isinstance(outcome, Outcome)
     if outcome.skipped:
         pytest.skip(outcome.skipped)
     assert outcome.failures == ()
