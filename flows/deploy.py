@@ -37,6 +37,9 @@ class DeployConfig(Config):
     """What is registered: deployments/prefect.yaml, docker.yaml or kubernetes.yaml."""
     gpus: Annotated[int, Field(ge=0)] = 1
     """GPUs of the machine that has most; each gets a queue, gpu-0 and so on."""
+    watch: bool = True
+    """Have the server look after lost runs, which it notes with every sign of life: for PostgreSQL;
+    a server on SQLite answers "database is locked" then, and is as lost as its one machine."""
 
 
 def main(config: DeployConfig) -> None:
@@ -48,7 +51,7 @@ def main(config: DeployConfig) -> None:
             _make_pool(client, pool, config.gpus)
         for deployment in project.deployments:
             _register(client, deployment)
-        for automation in watching.automations():
+        for automation in watching.automations() if config.watch else ():
             keep(client, automation)
     console.say(parts.remedy(project.pools[0].name))
 

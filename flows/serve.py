@@ -84,7 +84,7 @@ def _deploy(port: int) -> str:
         ConfigError: The server refuses.
     """
     done = subprocess.run(
-        (sys.executable, "-m", "flows.deploy"),
+        (sys.executable, "-m", "flows.deploy", "--no-watch"),
         env=os.environ | ENVIRONMENT | {"PREFECT_API_URL": f"{addresses.local(port)}/api"},
         capture_output=True,
         text=True,

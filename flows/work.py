@@ -85,7 +85,7 @@ def environment(config: WorkConfig) -> dict[str, str]:
         "PREFECT_API_URL": str(get_current_settings().api.url),
         # Whatever the machine says: the server's automations wait for beats that often.
         watching.SETTING: str(watching.HEARTBEAT_SECONDS),
-        # Deployments name the command of a run, `python -m prefect.engine`: this Python, then.
+        # Deployments name the command of a run, `python -m flows.attempt`: this Python, then.
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),
         # Nothing but a GPU's own worker touches it; deployments set no such variable, it would win.
         "CUDA_VISIBLE_DEVICES": "" if config.gpu is None else str(config.gpu),

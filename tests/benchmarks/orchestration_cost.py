@@ -183,7 +183,7 @@ def _engine_seconds() -> float:
     """Give the processor time of the run's process, a grandchild of this one."""
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):  # One that has just ended.
-            if process.cmdline()[1:3] == ["-m", "prefect.engine"]:
+            if process.cmdline()[1:3] == ["-m", "flows.attempt"]:
                 times = process.cpu_times()
                 return times.user + times.system
     return 0.0

@@ -73,7 +73,7 @@ def document(asked: Namespace, folder: Path) -> Iterator[str]:
     if "commands" in asked.parts:
         yield from _commands(cost.command_costs(asked.runs, features, folder / "c"))
     if "trigger" in asked.parts:
-        deploy.main(DeployConfig())
+        deploy.main(DeployConfig(watch=False))
         yield from _trigger(cost.trigger_costs(asked.runs, features, folder / "t"))
 
 

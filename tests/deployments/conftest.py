@@ -10,7 +10,7 @@ from tests.support import services
 def pages(tmp_path_factory):
     """The address of a server's pages, with everything deployed."""
     with services.server(tmp_path_factory.mktemp("prefect")) as address:
-        deploy.main(DeployConfig(gpus=2))
+        deploy.main(DeployConfig(gpus=2, watch=False))
         yield address
 
 

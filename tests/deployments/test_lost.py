@@ -16,6 +16,17 @@ pytestmark = [pytest.mark.flow, pytest.mark.slow, pytest.mark.xdist_group("prefe
 PATIENCE_SECONDS = 140
 
 
+@pytest.fixture(autouse=True)
+def _watched(api):
+    """The server looks after runs in these tests alone: its database is SQLite."""
+    for automation in watching.automations():
+        deploy.keep(api, automation)
+    yield
+    for automation in watching.automations():
+        for found in api.read_automations_by_name(automation.name):
+            api.delete_automation(found.id)
+
+
 def wait_for(api, run, happens):
     """Wait until something can be said of a run; give the run."""
     patience = time.monotonic() + PATIENCE_SECONDS

@@ -132,7 +132,7 @@ def test_deployed_again_what_was_switched_stays_as_it_is(pages, api):
     response = httpx.patch(f"{pages}/api/automations/{automation.id}", json={"enabled": False})
     response.raise_for_status()
 
-    deploy.main(DeployConfig(gpus=2))
+    deploy.main(DeployConfig(gpus=2, watch=False))
 
     after = api.read_deployment_by_name("extract_features/local-cpu")
     assert after.id == before.id

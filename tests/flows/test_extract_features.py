@@ -43,7 +43,7 @@ def clips(tmp_path_factory):
 @pytest.fixture
 def deployed(prefect_server, capsys):
     """What workers may run; gives the line that says how to start one."""
-    deploy.main(DeployConfig())
+    deploy.main(DeployConfig(watch=False))
     return capsys.readouterr().out
 
 
@@ -219,7 +219,7 @@ def children(parent):
     tasks = Path(f"/proc/{parent}/task").glob("*/children")
     found = [int(child) for task in tasks for child in read(task).split()]
     # Not those that Python or Prefect starts for a moment, to ask the system something.
-    return [pid for pid in found if b"prefect.engine" in read(f"/proc/{pid}/cmdline")]
+    return [pid for pid in found if b"flows.attempt" in read(f"/proc/{pid}/cmdline")]
 
 
 def read(path):

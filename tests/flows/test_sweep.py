@@ -42,7 +42,7 @@ def inputs(tmp_path_factory):
 @pytest.fixture
 def deployed(prefect_server, capsys):
     """What workers may run; gives the line that says how to start one."""
-    deploy.main(DeployConfig())
+    deploy.main(DeployConfig(watch=False))
     return capsys.readouterr().out
 
 
