@@ -17,7 +17,7 @@ class Forgetful:
 
     def __init__(self, plan=()):
         self.plan = iter(plan)
-        self.runs, self.ids = {}, itertools.count()
+        self.runs, self.ids, self.tags = {}, itertools.count(), {}
 
     def _call(self, do):
         what = next(self.plan, "works")
@@ -29,7 +29,10 @@ class Forgetful:
         return answer
 
     def get_experiment_by_name(self, name):
-        return self._call(lambda: SimpleNamespace(experiment_id="1"))
+        return self._call(lambda: SimpleNamespace(experiment_id="1", tags=dict(self.tags)))
+
+    def set_experiment_tag(self, experiment_id, name, value):
+        return self._call(lambda: self.tags.update({name: value}))
 
     def search_experiments(self, view):
         return self._call(lambda: [SimpleNamespace(experiment_id="1")])

@@ -41,8 +41,9 @@ def open_form(page: Page, address: str, deployment_id: object, last: str) -> Non
 
 
 def write(page: Page, title: str, text: str) -> None:
-    """Type into a field of a form."""
+    """Type into a field of a form, which takes a moment to take it over."""
     page.fill(f"({FIELD % title}).querySelector('textarea, input')", text)
+    time.sleep(BETWEEN_CLICKS_SECONDS)
 
 
 def choose(page: Page, title: str, value: str) -> None:

@@ -93,10 +93,15 @@ def test_a_version_says_what_it_is_and_has_the_alias(make, register, client):
 
 
 def test_what_mlflow_loads_answers_as_the_bundle_does_whatever_the_number_of_clips(
-    make, register, client, clips, monkeypatch
+    make, register, client, clips, monkeypatch, mlflow_uri
 ):
     from mlflow import pyfunc
+    from mlflow.tracking._model_registry import utils as registries
+    from mlflow.tracking._tracking_service import utils as trackers
 
+    # An MLflow server that ran in this process has left its own.
+    monkeypatch.setattr(registries, "_registry_uri", mlflow_uri)
+    monkeypatch.setattr(trackers, "_tracking_uri", mlflow_uri)
     folder = make()
     registered = register(folder)
     model = pyfunc.load_model(registered.uri)
