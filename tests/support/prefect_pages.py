@@ -41,9 +41,8 @@ def open_form(page: Page, address: str, deployment_id: object, last: str) -> Non
 
 
 def write(page: Page, title: str, text: str) -> None:
-    """Type into a field of a form, which takes a moment to take it over."""
+    """Type into a field of a form."""
     page.fill(f"({FIELD % title}).querySelector('textarea, input')", text)
-    time.sleep(BETWEEN_CLICKS_SECONDS)
 
 
 def choose(page: Page, title: str, value: str) -> None:
@@ -54,8 +53,9 @@ def choose(page: Page, title: str, value: str) -> None:
 def submit(page: Page, look: Callable[[], T]) -> T:
     """Submit a form until something comes of it, as a person would; give what it is.
 
-    The page may still be looking at what was refused before.
+    The page takes a moment to take over what was typed.
     """
+    time.sleep(BETWEEN_CLICKS_SECONDS)
     while not (found := look()):
         page.click(SUBMIT)
         time.sleep(BETWEEN_CLICKS_SECONDS)
