@@ -14,9 +14,7 @@ from tasks.tracking.registration import RegisterConfig, Registered
     name="register",
     task_run_name="register {config.bundle}",
     cache_policy=NO_CACHE,
-    retries=outages.RETRIES,
-    retry_delay_seconds=outages.DELAYS_SECONDS,
-    retry_condition_fn=outages.may_pass,
+    **outages.WHERE_MLFLOW_IS_ASKED,
 )
 def register(config: RegisterConfig, tracker: Tracker = ALONE) -> Registered:
     """Register a bundle as a version of a model."""

@@ -5,17 +5,22 @@ tried again by themselves, whatever Prefect's own settings say. What a stage ask
 or tells MLflow is asked and told again there, by the client and by the spool.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypedDict
 
 from prefect.client.schemas.objects import State
 
 from tasks import addresses
 from tasks.tracking.client import is_outage
 
-RETRIES = 2
-DELAYS_SECONDS = [2.0, 10.0]
-"""Before each; MLflow's own client has tried several times by then."""
+
+class Retrying(TypedDict):
+    """What a task of Prefect's is told about being tried again."""
+
+    retries: int
+    retry_delay_seconds: list[float]
+    """Before each."""
+    retry_condition_fn: Callable[[object, object, State[Any]], bool]
 
 
 def may_pass(task: object, task_run: object, state: State[Any]) -> bool:
@@ -38,3 +43,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while found is not None:
         yield found
         found = found.__cause__
+
+
+WHERE_MLFLOW_IS_ASKED = Retrying(
+    retries=2, retry_delay_seconds=[2.0, 10.0], retry_condition_fn=may_pass
+)
+"""MLflow's own client has tried several times by then."""

@@ -21,9 +21,7 @@ FILES = ("evaluation.json", "outcomes.csv")
     name="compare runs",
     task_run_name=names.TaskName("compare"),
     cache_policy=NO_CACHE,
-    retries=outages.RETRIES,
-    retry_delay_seconds=outages.DELAYS_SECONDS,
-    retry_condition_fn=outages.may_pass,
+    **outages.WHERE_MLFLOW_IS_ASKED,
 )
 def write(runs: tuple[str, ...], out: Path) -> Path:
     """Compare, and write the report; return it.

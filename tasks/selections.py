@@ -43,9 +43,7 @@ class SelectRunsConfig(PolicyOptions):
     name="select checkpoint",
     task_run_name=names.TaskName("select"),
     cache_policy=NO_CACHE,
-    retries=outages.RETRIES,
-    retry_delay_seconds=outages.DELAYS_SECONDS,
-    retry_condition_fn=outages.may_pass,
+    **outages.WHERE_MLFLOW_IS_ASKED,
 )
 def choose(config: SelectRunsConfig) -> Path:
     """Fetch every candidate's checkpoint, choose, and publish; return the folder.

@@ -5,10 +5,8 @@ import time
 import httpx
 import pytest
 from prefect import flow
-from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.objects import StateType
-from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import PrefectHTTPStatusError
 
 from flows import deploy
@@ -18,7 +16,7 @@ from polyspace.store.reader import FeatureStore
 from polyspace.train.train_converter import ConverterConfig
 from tasks import announcements
 from tests.support import browser
-from tests.support.naps import nap
+from tests.support.naps import scheduled
 from tests.support.prefect_pages import (
     FIELD,
     LABELS,
@@ -61,6 +59,12 @@ def runs_of(api, name):
     return api.read_flow_runs(flow_filter=FlowFilter(name=FlowFilterName(any_=[name])))
 
 
+def new_runs(api, name):
+    """Give what looks for the runs of a flow that come from now on."""
+    before = {run.id for run in runs_of(api, name)}
+    return lambda: [run for run in runs_of(api, name) if run.id not in before]
+
+
 def wait_for(api, run_id):
     """Wait for a run's end; give its state."""
     while not (state := api.read_flow_run(run_id).state).is_final():
@@ -80,8 +84,9 @@ def test_a_run_that_is_filled_into_the_form_is_done_by_a_worker(pages, api, page
     choose(page, "Kind", "ridge")
     write(page, "Features", str(store))
     write(page, "Save Dir", str(tmp_path / "out"))
+    look = new_runs(api, "train_converter")
     with worker(tmp_path / "log"):
-        runs = submit(page, lambda: runs_of(api, "train_converter"))
+        runs = submit(page, look)
         assert wait_for(api, runs[0].id).type == StateType.COMPLETED
     (run,) = runs
     assert (run.parameters["config"]["kind"], run.parameters["config"]["batch"]) == ("ridge", 16)
@@ -108,12 +113,12 @@ def test_the_two_stages_of_a_sweep_are_offered_side_by_side(pages, api, page):
     ],
 )
 def test_wrong_parameters_are_refused_before_there_is_a_run(api, parameters, words):
-    before = len(runs_of(api, "train_converter"))
+    look = new_runs(api, "train_converter")
     deployment = api.read_deployment_by_name(NAME)
     with pytest.raises(PrefectHTTPStatusError, match="409") as caught:
         api.create_flow_run_from_deployment(deployment.id, parameters=parameters)
     assert words in caught.value.response.json()["detail"]
-    assert len(runs_of(api, "train_converter")) == before
+    assert not look()
 
 
 def test_deployed_again_what_was_switched_stays_as_it_is(pages, api):
@@ -149,10 +154,10 @@ def test_a_finished_feature_store_starts_training_on_it(api, store):
     def extraction():
         announcements.features_finished([store], config)
 
-    before = {run.id for run in runs_of(api, "train_converter")}
+    look = new_runs(api, "train_converter")
     extraction()
     deadline = time.monotonic() + 60
-    while not (new := [r for r in runs_of(api, "train_converter") if r.id not in before]):
+    while not (new := look()):
         assert time.monotonic() < deadline
         time.sleep(0.2)
 
@@ -165,19 +170,7 @@ def test_a_finished_feature_store_starts_training_on_it(api, store):
 
 
 def test_a_schedule_that_is_switched_on_in_the_page_starts_runs(pages, api, page, tmp_path):
-    every_minute = DeploymentScheduleCreate(
-        schedule=CronSchedule(cron="* * * * *"), active=False, slug="often"
-    )
-    deployment_id = api.create_deployment(
-        flow_id=api.create_flow_from_name(nap.name),
-        name="local-cpu",
-        work_pool_name="polyspace-cpu",
-        entrypoint="tests.support.naps.nap",
-        pull_steps=[],
-        job_variables={"working_dir": ".", "command": "python -m prefect.engine"},
-        parameters={"folder": str(tmp_path), "seconds": 0.1},
-        schedules=[every_minute],
-    )
+    deployment_id = scheduled(api, tmp_path)
     switch_on(page, pages, deployment_id)
     with worker(tmp_path / "log"):
         while not list(tmp_path.glob("*.txt")):

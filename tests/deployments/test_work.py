@@ -13,7 +13,7 @@ from flows import forms
 from flows.work import WorkConfig, command, environment, main
 from polyspace.errors import ConfigError
 from tasks import parts
-from tests.support.naps import nap
+from tests.support.naps import JOB, nap
 from tests.support.services import worker
 
 SECONDS = 3.0
@@ -66,7 +66,7 @@ def naps(api):
         work_pool_name=pool,
         entrypoint="tests.support.naps.nap",
         pull_steps=[],
-        job_variables={"working_dir": ".", "command": "python -m prefect.engine"},
+        job_variables=JOB,
         parameter_openapi_schema=forms.schema(nap),
         enforce_parameter_schema=True,
     )

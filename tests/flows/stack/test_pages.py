@@ -10,9 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
-from prefect.client.schemas.schedules import CronSchedule
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_SSL_CERT_FILE,
@@ -23,7 +21,7 @@ from prefect.settings import (
 from flows.services import programs
 from polyspace.store.reader import FeatureStore
 from tests.support import browser, mlflow_pages, prefect_pages
-from tests.support.naps import nap
+from tests.support.naps import nap, scheduled
 from tests.support.ucf101 import make_ucf101
 
 pytestmark = [
@@ -161,19 +159,7 @@ def test_a_run_that_is_filled_into_the_form_completes(stack, page, album, submit
 
 
 def test_a_schedule_that_is_switched_on_in_the_page_starts_runs(stack, api, page, album, tmp_path):
-    every_minute = DeploymentScheduleCreate(
-        schedule=CronSchedule(cron="* * * * *"), active=False, slug="often"
-    )
-    deployment_id = api.create_deployment(
-        flow_id=api.create_flow_from_name(nap.name),
-        name="local-cpu",
-        work_pool_name="polyspace-cpu",
-        entrypoint="tests.support.naps.nap",
-        pull_steps=[],
-        job_variables={"working_dir": ".", "command": "python -m prefect.engine"},
-        parameters={"folder": str(tmp_path), "seconds": 0.1},
-        schedules=[every_minute],
-    )
+    deployment_id = scheduled(api, tmp_path)
     prefect_pages.switch_on(page, stack.prefect, deployment_id)
     while not (done := [run for run in runs_of(api, nap.name) if run.state.is_completed()]):
         time.sleep(0.5)
