@@ -105,8 +105,9 @@ def train(
                         keep_best=settings.keep_best,
                         steps_per_epoch=training.steps_per_epoch,
                     )
-            keeper.after(step)
+            # Told first: what a stop keeps has been told, and what is told twice counts once.
             yield step
+            keeper.after(step)
     path = outlet.folder / f"{outlet.kind}.pt"
     if ranks.is_first:
         outlet.save(outlet.kind, *choice.settle())

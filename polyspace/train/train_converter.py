@@ -165,8 +165,9 @@ def _train(
                     choice.offer(step)
                 if ranks.is_first:
                     _publish(translator, record, step, curves, config, training.steps_per_epoch)
-            keeper.after(step)
+            # Told first: what a stop keeps has been told, and what is told twice counts once.
             yield step
+            keeper.after(step)
     scores = {name: r2 for choice in kept.values() for name, r2 in choice.restore().items()}
     path = config.save_dir / "converters.pt"
     if ranks.is_first:

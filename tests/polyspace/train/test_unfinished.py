@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def test_a_run_goes_on_only_with_the_settings_that_it_had(stage, tmp_path):
 
 
 def test_training_goes_on_in_another_precision_where_that_is_asked_for(stage, tmp_path, finish):
-    list(islice(stage(tmp_path, save_every_steps=1), 4))
+    list(islice(stage(tmp_path, save_every_steps=1), 5))
     run = stage(tmp_path, use_bf16=True, resume="precision")
     assert next(run).done == 4
     kind = "converters" if (tmp_path / "converters_ep0.pt").is_file() else "fusion"
@@ -105,6 +106,15 @@ def test_training_goes_on_in_another_precision_where_that_is_asked_for(stage, tm
 def test_a_run_that_may_take_no_longer_says_how_to_go_on(stage, tmp_path):
     with pytest.raises(StoppedError, match=r"after step 0 of \d+ \(--max-minutes"):
         list(stage(tmp_path, max_minutes=1e-9))
+
+
+def test_each_step_of_a_stopped_run_has_been_told(stage, tmp_path):
+    whole = [step.done for step in stage(tmp_path / "whole")]
+    told = []
+    while not told or told[-1] != whole[-1]:
+        with suppress(StoppedError):
+            told.extend(step.done for step in stage(tmp_path / "parts", max_minutes=1e-9))
+    assert told == whole
 
 
 def test_training_ends_early_where_nothing_becomes_better(stage, tmp_path, finish):
