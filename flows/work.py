@@ -21,6 +21,8 @@ HEALTH_PORT = 8080
 """Of a worker for CPU runs; those of GPUs follow."""
 QUERY_SECONDS = 2
 """Between two questions for runs: Prefect's ten would be most of what a trigger waits."""
+PATIENCE = {"PREFECT_CLIENT_MAX_RETRIES": "6", "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500"}
+"""A server that starts again is waited for two minutes, also while it has no database."""
 
 
 class WorkConfig(Config):
@@ -81,6 +83,7 @@ def environment(config: WorkConfig) -> dict[str, str]:
     """Give the worker's environment, which its runs inherit."""
     return {
         "PREFECT_WORKER_QUERY_SECONDS": str(QUERY_SECONDS),
+        **PATIENCE,
         **os.environ,
         "PREFECT_API_URL": str(get_current_settings().api.url),
         # Whatever the machine says: the server's automations wait for beats that often.

@@ -17,12 +17,12 @@ from pathlib import Path
 from flows.services import compose, database, places, processes, programs
 from flows.services.compose import DOCKER, Service
 from flows.services.places import Ports
+from flows.work import PATIENCE
 from polyspace.errors import ConfigError
 from tasks import addresses
 
 ENTRY = DOCKER / "entry.sh"
 KEPT = ("LANG", "OMP_NUM_THREADS")
-PATIENCE = ("PREFECT_CLIENT_MAX_RETRIES", "PREFECT_CLIENT_RETRY_EXTRA_CODES")
 NAME = "localhost"
 """What the certificate says."""
 
@@ -83,9 +83,8 @@ class Stack:
 
     def client(self) -> dict[str, str]:
         """Give the environment in which a person's programs find the servers and get in."""
-        worker = self.service("worker").environment
         return {
-            **{name: worker[name] for name in PATIENCE},
+            **PATIENCE,
             "PREFECT_API_URL": f"{self.prefect}/api",
             "PREFECT_API_AUTH_STRING": self.secret("prefect_auth"),
             "PREFECT_API_SSL_CERT_FILE": str(self.authority),

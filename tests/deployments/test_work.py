@@ -10,7 +10,8 @@ from prefect.client.schemas.objects import StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows import forms
-from flows.work import WorkConfig, command, environment, main
+from flows.services import compose
+from flows.work import PATIENCE, WorkConfig, command, environment, main
 from polyspace.errors import ConfigError
 from tasks import parts
 from tests.support.naps import JOB, nap
@@ -23,6 +24,15 @@ def test_a_worker_of_a_gpu_sees_it_alone_and_a_worker_without_sees_none():
     assert environment(WorkConfig(gpu=1))["CUDA_VISIBLE_DEVICES"] == "1"
     assert environment(WorkConfig())["CUDA_VISIBLE_DEVICES"] == ""
     assert {environment(WorkConfig(gpu=n))["CUDA_DEVICE_ORDER"] for n in (0, 1)} == {"PCI_BUS_ID"}
+
+
+def test_a_worker_waits_for_servers_as_long_here_as_in_a_container(monkeypatch):
+    contained = compose.services({})["worker"].environment
+    for name in (*PATIENCE, "PREFECT_WORKER_QUERY_SECONDS"):
+        monkeypatch.delenv(name, raising=False)
+        assert environment(WorkConfig())[name] == contained[name]
+    monkeypatch.setenv("PREFECT_CLIENT_MAX_RETRIES", "1")
+    assert environment(WorkConfig())["PREFECT_CLIENT_MAX_RETRIES"] == "1"
 
 
 def test_workers_of_one_machine_have_names_and_ports_of_their_own():
