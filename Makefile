@@ -44,12 +44,11 @@ deploy: $(INSTALLED)
 	@$(BIN)/python -m flows.deploy $(if $(GPUS),--gpus $(GPUS))
 
 stack: $(INSTALLED)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[stack]'
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m flows.stack
 
-# One thread for each of the two processes: more would only get in each other's way.
+# One thread for each of the three processes, one of which waits for some server most of the time.
 test: $(INSTALLED)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadgroup
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -13,12 +13,10 @@ threads that write, send and sample, as shares of the training's wall time.
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -29,16 +27,9 @@ import torch
 from polyspace.config import Config
 from tasks import tracking
 from tasks.tracking import Tracker
-from tests.support.faults import FaultProxy
+from tests.support.faults import FaultProxy, mlflow_process
 
 MODES = ("off", "pass", "refuse", "hang")
-SERVER = """
-import sys, time
-from tests.support.faults import mlflow_server
-with mlflow_server(sys.argv[1]) as port:
-    print(port, flush=True)
-    sys.stdin.read()
-"""
 
 
 class Settings(Config):
@@ -62,23 +53,6 @@ class Cost:
     """Processor time of all threads but the training's, meanwhile."""
     processor_seconds: float
     """The same of all threads."""
-
-
-@contextmanager
-def server(folder: Path) -> Generator[int]:
-    """Run MLflow in a process of its own; give its port."""
-    command = [sys.executable, "-c", SERVER, str(folder)]
-    with subprocess.Popen(
-        command,
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        assert process.stdout
-        assert process.stdin
-        yield int(process.stdout.readline())
-        process.stdin.close()
 
 
 def measure(mode: str, epochs: int, steps: int) -> Cost:
@@ -141,7 +115,7 @@ def interval(ratios: Sequence[float]) -> str:
 
 def run(rounds: int, epochs: int, steps: int, modes: Sequence[str] = MODES) -> list[Cost]:
     """Measure the modes in turns, after a training of each that isn't counted."""
-    with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as port:
+    with tempfile.TemporaryDirectory() as folder, mlflow_process(Path(folder)) as port:
         proxy = FaultProxy(port)
         os.environ["POLYSPACE_SPOOL"] = f"{folder}/spool"
         os.environ["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{proxy.port}"

@@ -1,4 +1,7 @@
-"""Prefect's pages, driven by a real browser; and what the server does by itself."""
+"""Prefect's forms, filled in by a real browser, and what the server does by itself.
+
+A schedule is switched on in its page on the stack: tests/flows/stack.
+"""
 
 import time
 
@@ -16,14 +19,12 @@ from polyspace.store.reader import FeatureStore
 from polyspace.train.train_converter import ConverterConfig
 from tasks import announcements
 from tests.support import browser
-from tests.support.naps import scheduled
 from tests.support.prefect_pages import (
     FIELD,
     LABELS,
     choose,
     open_form,
     submit,
-    switch_on,
     titles,
     write,
 )
@@ -167,14 +168,3 @@ def test_a_finished_feature_store_starts_training_on_it(api, store):
     digits = FeatureStore.open(store).fingerprint[:12]
     assert given.save_dir.name == f"converters-{digits}"
     api.delete_flow_run(run.id)
-
-
-def test_a_schedule_that_is_switched_on_in_the_page_starts_runs(pages, api, page, tmp_path):
-    deployment_id = scheduled(api, tmp_path)
-    switch_on(page, pages, deployment_id)
-    with worker(tmp_path / "log"):
-        while not list(tmp_path.glob("*.txt")):
-            time.sleep(0.5)
-    runs = [run for run in runs_of(api, "nap") if run.deployment_id == deployment_id]
-    assert all(run.auto_scheduled for run in runs)
-    api.delete_deployment(deployment_id)

@@ -2,9 +2,19 @@
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 import warnings
 from contextlib import closing, contextmanager, suppress
+
+SERVER = """
+import sys
+from tests.support.faults import mlflow_server
+with mlflow_server(sys.argv[1]) as port:
+    print(port, flush=True)
+    sys.stdin.read()
+"""
 
 
 class FaultProxy:
@@ -115,3 +125,19 @@ def mlflow_server(folder):
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def mlflow_process(folder):
+    """The same in a process of its own; gives the port."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER, str(folder)],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        yield int(process.stdout.readline())
+        process.stdin.close()

@@ -37,6 +37,8 @@ class Scale:
     bundle_cuts: int
     bundle_formats: tuple[FormatName, ...]
     """Of the bundles that are damaged."""
+    outages: int
+    """Runs in each of the ways that MLflow is away."""
     losses: int
     """Machines that are lost with all they run."""
     sleeps: int
@@ -62,6 +64,7 @@ FULL = Scale(
     bundle_flips=1_000,
     bundle_cuts=300,
     bundle_formats=EVERYWHERE,
+    outages=20,
     losses=20,
     sleeps=4,
 )
@@ -84,6 +87,7 @@ QUICK = Scale(
     bundle_flips=60,
     bundle_cuts=20,
     bundle_formats=("int8",),
+    outages=1,
     losses=2,
     sleeps=2,
 )

@@ -17,6 +17,7 @@ from tests.torture import (
     full_disk,
     kills,
     losses,
+    outages,
     resume,
     saving,
     scale,
@@ -38,6 +39,7 @@ PROMISES: dict[str, Callable[[Scale, Path], Outcome | Sequence[Outcome]]] = {
     "saving": saving.run,
     "videos": videos.run,
     "bundles": bundles.run,
+    "outages": outages.run,
     "scale": scale.run,
     "losses": losses.run,
     "sleeps": sleeps.run,
@@ -49,7 +51,7 @@ class TortureConfig(Config):
 
     only: tuple[str, ...] = tuple(PROMISES)
     """Of kills, damage, sharing, full_disk, durability, workers, resume, saving,
-    videos, bundles, scale, losses and sleeps."""
+    videos, bundles, outages, scale, losses and sleeps."""
     quick: bool = False
     """At the scale of the tests."""
     out: Path | None = None
@@ -59,7 +61,7 @@ class TortureConfig(Config):
 def main(config: TortureConfig) -> None:
     """Break what can be broken, and say what came of it; exit with 1 if a promise was broken."""
     size = QUICK if config.quick else FULL
-    outcomes = [outcome for name in config.only for outcome in _torture(name, size)]
+    outcomes = [outcome for name in config.only for outcome in torture(name, size)]
     console.say(table(outcomes))
     failures = [failure for outcome in outcomes for failure in outcome.failures]
     for failure in failures:
@@ -70,7 +72,7 @@ def main(config: TortureConfig) -> None:
         raise SystemExit(1)
 
 
-def _torture(name: str, scale: Scale) -> Sequence[Outcome]:
+def torture(name: str, scale: Scale) -> Sequence[Outcome]:
     """Put one promise to the test, in a folder and with a cache of its own."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
