@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 from flows.evaluate import evaluate
+from flows.extract_features import extract_features
+from flows.quantize_export import quantize_export
 from flows.train_converter import train_converter
 from flows.train_fusion import train_fusion
+from polyspace.data import featurize
+from polyspace.data.featurize import FeaturizeConfig
+from polyspace.export import bundle
 from polyspace.train import evaluate as evaluating
 from polyspace.train import train_converter as converting
 from polyspace.train import train_fusion as fusing
@@ -17,6 +22,7 @@ from polyspace.train.train_converter import ConverterConfig
 from polyspace.train.train_fusion import FusionConfig
 from tests.support.stages import finish
 from tests.support.stores import make_store
+from tests.support.ucf101 import make_ucf101
 
 pytestmark = [
     pytest.mark.flow,
@@ -80,6 +86,27 @@ def test_what_decides_results_is_equal_in_every_byte(stores, same, tmp_path):
         | {"student": "stu", "resamples": 100, "seeds": 1, "out": tmp_path / "evaluation"}
     )
     same(lambda: finish(evaluating.run(scored)), lambda: evaluate(scored), scored.out)
+
+
+def test_stores_are_equal_in_every_byte(same, tmp_path):
+    config = FeaturizeConfig.model_validate(
+        {
+            "dataset": "ucf101",
+            "root": make_ucf101(tmp_path / "videos"),
+            "out": tmp_path / "features",
+            "student": "transnetv2",
+            "teachers": ("motion_vectors",),
+            "frames": 4,
+            "workers": 0,
+            "device": "cpu",
+        }
+    )
+    same(lambda: finish(featurize.run(config)), lambda: extract_features(config), config.out)
+
+
+def test_bundles_are_equal_in_every_byte(same, exported_source, tmp_path):
+    config = exported_source.config(tmp_path / "bundle", formats=("fp16", "int8"))
+    same(lambda: bundle.main(config), lambda: quantize_export(config), config.out)
 
 
 def test_another_seed_would_be_noticed(stores, same, tmp_path):

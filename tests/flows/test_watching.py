@@ -1,5 +1,6 @@
 """Lost runs: who is taken for lost, when, and what is done about it, by Prefect's own rules."""
 
+import random
 from uuid import uuid4
 
 import pytest
@@ -49,6 +50,30 @@ def test_a_silent_run_is_crashed_in_time_and_a_beating_one_never(told):
     ((name, run, seconds),) = told(story)
     assert (name, run) == (SILENT, lost)
     assert last + 3 * HEARTBEAT_SECONDS <= seconds < last + NOTICED_SECONDS
+
+
+def test_in_an_hour_of_late_beats_and_a_server_away_nobody_is_taken_for_lost(
+    told,
+):
+    runs, draw = [uuid4() for _ in range(3)], random.Random(8)
+    begun = 0.0
+
+    async def story(server):
+        nonlocal begun
+        for run in runs:
+            await server.hear(run, "Pending")
+            await server.wait(draw.uniform(0, 20))
+            await server.hear(run, "Running")
+        while server.seconds < 3600:
+            for run in runs:
+                await server.hear(run, "heartbeat")
+                await server.wait(draw.uniform(0, 2 * HEARTBEAT_SECONDS / len(runs)))
+            if not begun and server.seconds > 1800:
+                begun = server.seconds
+                await server.be_down(300, reprieve)
+
+    assert told(story) == []
+    assert begun
 
 
 def test_a_run_that_has_ended_is_not_waited_for(told):
