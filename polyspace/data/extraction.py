@@ -8,6 +8,7 @@ from time import perf_counter
 
 import numpy as np
 
+from polyspace import console
 from polyspace.data import pipeline
 from polyspace.data.clips import Manifest
 from polyspace.data.effort import Effort, Stopwatch
@@ -16,8 +17,8 @@ from polyspace.data.estimate import check_disk
 from polyspace.data.quarantine import split_note
 from polyspace.errors import DatasetError
 from polyspace.models.backbones.protocol import Backbone
-from polyspace.store import metadata
-from polyspace.store.layout import ArraySpec, ClipRows, StoreHeader
+from polyspace.store import growth, metadata
+from polyspace.store.layout import ArraySpec, StoreHeader
 from polyspace.store.reader import FeatureStore
 from polyspace.store.writer import StoreWriter
 
@@ -96,6 +97,7 @@ def extract(
         DatasetError: Not one clip could be decoded.
         StoreError: The store there holds something else, or the disk can't hold what is missing.
     """
+    manifest = _follow(manifest, specs, setup, target)
     with _open(manifest, specs, setup, target) as writer:
         _refuse_small_disk(writer, specs, target.path)
         yield from _fill(writer, specs, manifest, backbones, setup, target.split)
@@ -109,15 +111,35 @@ def make(manifest: Manifest, specs: Sequence[ArraySpec], setup: Setup, target: T
     Raises:
         StoreError: The store there holds something else.
     """
-    _open(manifest, specs, setup, target).close()
+    _open(_follow(manifest, specs, setup, target), specs, setup, target).close()
     return target.path
+
+
+def _follow(
+    manifest: Manifest, specs: Sequence[ArraySpec], setup: Setup, target: Target
+) -> Manifest:
+    """Give the clips in the order of the store there, which is made longer for new ones.
+
+    A store of which clips are missing here stays as it is, for the writer to refuse.
+    """
+    if not growth.may_grow(target.path):
+        return manifest
+    known = FeatureStore.open(target.path).ids
+    fresh = {clip.id: clip for clip in manifest.clips}
+    if not fresh.keys() >= set(known):
+        return manifest
+    ordered = replace(manifest, clips=(*map(fresh.pop, known), *fresh.values()))
+    if fresh:
+        growth.grow(target.path, _header(ordered, specs, setup, target), ordered.rows, specs)
+        console.say(f"{target.path}: {len(fresh)} new clips after {len(known)}")
+    return ordered
 
 
 def _open(
     manifest: Manifest, specs: Sequence[ArraySpec], setup: Setup, target: Target
 ) -> StoreWriter:
     header = _header(manifest, specs, setup, target)
-    return StoreWriter.open(target.path, header, _rows(manifest), specs)
+    return StoreWriter.open(target.path, header, manifest.rows, specs)
 
 
 def _fill(
@@ -166,14 +188,6 @@ def clips_per_chunk(clips: int, specs: Sequence[ArraySpec], target: Target, batc
     shared = max(batch, clips // target.work_items)
     fitting = max(1, min(CLIPS_PER_CHUNK, BYTES_PER_ITEM // (4 * values), shared))
     return _even(clips, target.clips_per_chunk or fitting, batch)
-
-
-def _rows(manifest: Manifest) -> ClipRows:
-    return ClipRows(
-        ids=tuple(clip.id for clip in manifest.clips),
-        groups=tuple(clip.group for clip in manifest.clips),
-        labels=np.array([clip.label for clip in manifest.clips], dtype=np.int64),
-    )
 
 
 def _even(clips: int, limit: int, batch: int) -> int:

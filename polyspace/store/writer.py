@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from time import sleep
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from polyspace.store import (
     chunks,
     codec,
     fingerprint,
+    identity,
     journal,
     ledger,
     metadata,
@@ -25,7 +25,7 @@ from polyspace.store import (
 )
 from polyspace.store.block import Block, StoredBlock
 from polyspace.store.journal import Entry, LedgerFile, StoredFile
-from polyspace.store.layout import ArraySpec, ClipRows, Layout, StoreHeader, canonical
+from polyspace.store.layout import ArraySpec, ClipRows, Layout, StoreHeader
 from polyspace.store.lease import TERM_SECONDS, Lease, Leases, lease_name
 from polyspace.store.ledger import Follower, Ledger
 from polyspace.store.verification import Values, inspect
@@ -317,47 +317,8 @@ def _prepare(layout: Layout, specs: Sequence[ArraySpec], file: LedgerFile) -> No
 def _found(layout: Layout, specs: Sequence[ArraySpec]) -> Layout:
     """Read the store that is there, which must be of the same clips and features."""
     found = ledger.read(layout.path).layout
-    _refuse_other_clips(found, layout.header, layout.rows)
+    identity.refuse_other_settings(found, layout.header)
+    identity.refuse_other_clips(found, layout.rows)
     for spec in specs:
-        _refuse_other_features(found, spec)
+        identity.refuse_other_features(found, spec)
     return found
-
-
-def _refuse_other_clips(layout: Layout, header: StoreHeader, rows: ClipRows) -> None:
-    """Refuse a store of another header, or of other clips."""
-    _refuse(
-        f"{layout.path} was made with",
-        layout.header.identity | layout.rows.identity,
-        header.identity | rows.identity,
-    )
-
-
-def _refuse_other_features(layout: Layout, spec: ArraySpec) -> None:
-    """Refuse to mix a backbone's features with those of other weights, shape or type."""
-    if found := layout.specs.get(spec.backbone):
-        _refuse(f"{layout.path} holds {spec.backbone} with", found.identity, spec.identity)
-
-
-def _refuse(whose: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    """Compare two identities.
-
-    Raises:
-        StoreError: They differ; the message shows where.
-    """
-    for name, value in expected.items():
-        if canonical(found[name]) != canonical(value):
-            raise StoreError(
-                f"{whose} {name} {_show(found[name], value)}, expected "
-                f"{_show(value, found[name])}: give another --out folder, or the settings and "
-                f"weights it was made with"
-            )
-
-
-def _show(mine: object, theirs: object) -> str:
-    """Show a value next to another one, long lists by where they part."""
-    if not isinstance(mine, list | tuple) or not isinstance(theirs, list | tuple):
-        return canonical(mine)
-    if len(mine) != len(theirs):
-        return f"of {len(mine)} entries"
-    row = next(row for row, pair in enumerate(zip(mine, theirs, strict=True)) if pair[0] != pair[1])
-    return f"{mine[row]!r} at place {row}"

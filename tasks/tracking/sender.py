@@ -16,8 +16,10 @@ from tasks.tracking.client import connect, failures, first_words, is_refusal
 from tasks.tracking.sending import Sending
 from tasks.tracking.spool import Spool
 
-GATHER_SECONDS = 0.2
-"""How long lines are gathered before they are sent together."""
+GATHER_SECONDS = 2.0
+"""How long lines are gathered before they are sent together; the end of a run doesn't wait."""
+OTHERS_SECONDS = 0.2
+"""Between looks at runs that other processes are sending."""
 WAITS_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Between tries while MLflow fails; the last one for as long as it does."""
 PATIENCE_SECONDS = 30.0
@@ -101,7 +103,7 @@ class Sender:
         while any([self._send_apart(self.sending(found)) for found in self._waiting()]):
             if time.monotonic() > until:
                 return
-            time.sleep(GATHER_SECONDS)
+            time.sleep(OTHERS_SECONDS)
 
     def _waiting(self) -> Sequence[str]:
         """Give the runs on disk that aren't sent to the end."""

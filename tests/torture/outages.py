@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 
 from polyspace.config import Config
 from tasks import tracking
-from tasks.tracking import ALONE, sync
+from tasks.tracking import ALONE, sender, sync
 from tests.support.faults import FaultProxy, mlflow_process
 from tests.torture.outcome import Outcome, Scale
 
@@ -137,7 +137,8 @@ def run(scale: Scale, folder: Path) -> Sequence[Outcome]:
             "MLFLOW_HTTP_REQUEST_TIMEOUT": "2",
             "POLYSPACE_SPOOL": str(folder / "spool"),
         }
-        with patch.dict(os.environ, places):
+        # Several tries to send in each second that a run takes.
+        with patch.dict(os.environ, places), patch.object(sender, "GATHER_SECONDS", 0.1):
             server = MlflowClient(f"http://127.0.0.1:{port}")
             draw = random.Random(7)
             found = [

@@ -1,6 +1,8 @@
 import shlex
+import shutil
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from polyspace.data.prefetch import decode_all
 from polyspace.errors import ConfigError, DatasetError, PolySpaceError, StoreError, WeightsError
 from polyspace.models.backbones import registry
 from polyspace.precision import resolve
+from polyspace.store.difference import compare
 from polyspace.store.reader import FeatureStore
 from tests.support.clips import ask
 from tests.support.stages import follow
@@ -135,6 +138,37 @@ def test_an_extraction_that_was_stopped_goes_on_after_the_last_chunk(good, tmp_p
     assert len(decoded) == 8 + 12
     assert (said[0].done, said[-1].done, said[-1].fresh) == (6, 12, 8)
     assert resumed.fingerprint == whole.fingerprint
+
+
+def test_a_data_set_that_has_grown_costs_its_new_clips_alone(tmp_path, decoded, capsys):
+    root, changes = make_ucf101(tmp_path / "videos"), {"split": "train", "shard_size": 4}
+    listed = root / "ucfTrainTestlist" / "trainlist01.txt"
+    lines = listed.read_bytes().splitlines(keepends=True)
+    listed.write_bytes(b"".join(line for line in lines if b"_g03_" not in line))
+    [before], _ = extract(root, tmp_path / "out", **changes)
+    listed.write_bytes(b"".join(lines))
+    decoded.clear()
+    capsys.readouterr()
+
+    [grown], said = extract(root, tmp_path / "out", **changes)
+    [whole], _ = extract(root, tmp_path / "other", **changes)
+
+    assert len(before.ids) == 8
+    assert grown.ids[:8] == before.ids
+    assert (said[-1].done, said[-1].fresh) == (12, 4)
+    assert len(decoded) == 4 + 12
+    assert compare(grown.path, whole.path).lines == ()
+    assert "4 new clips after 8" in capsys.readouterr().out
+    assert extract(root, tmp_path / "out", **changes)[0][0].fingerprint == grown.fingerprint
+
+
+def test_clips_that_are_gone_are_still_refused(good, tmp_path):
+    root = Path(shutil.copytree(good, tmp_path / "videos"))
+    extract(root, tmp_path / "out", split="train")
+    listed = root / "ucfTrainTestlist" / "trainlist01.txt"
+    listed.write_bytes(b"".join(listed.read_bytes().splitlines(keepends=True)[1:]))
+    with pytest.raises(StoreError, match="give another --out folder"):
+        extract(root, tmp_path / "out", split="train")
 
 
 def test_stores_that_are_made_ahead_are_cut_for_many_and_hold_the_same(good, tmp_path):

@@ -18,6 +18,12 @@ def _server(tmp_path_factory, _empty_database):
         yield port
 
 
+@pytest.fixture(autouse=True)
+def _little_is_gathered(monkeypatch):
+    """Runs of half a second would be over before the first try to send."""
+    monkeypatch.setattr("tasks.tracking.sender.GATHER_SECONDS", 0.1)
+
+
 @pytest.fixture
 def proxy(_server, monkeypatch, tmp_path):
     """A way to an MLflow server that can be broken; runs go through it, and it passes at first."""
