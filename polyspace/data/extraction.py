@@ -15,7 +15,7 @@ from polyspace.data.effort import Effort, Stopwatch
 from polyspace.data.encode import Setup
 from polyspace.data.estimate import check_disk
 from polyspace.data.quarantine import split_note
-from polyspace.errors import DatasetError
+from polyspace.errors import DatasetError, StoreError
 from polyspace.models.backbones.protocol import Backbone
 from polyspace.store import growth, metadata
 from polyspace.store.layout import ArraySpec, StoreHeader
@@ -120,19 +120,28 @@ def _follow(
 ) -> Manifest:
     """Give the clips in the order of the store there, which is made longer for new ones.
 
-    A store of which clips are missing here stays as it is, for the writer to refuse.
+    Raises:
+        StoreError: The store has clips that the split hasn't any more.
     """
     if not growth.may_grow(target.path):
         return manifest
     known = FeatureStore.open(target.path).ids
     fresh = {clip.id: clip for clip in manifest.clips}
-    if not fresh.keys() >= set(known):
-        return manifest
+    _refuse_gone([name for name in known if name not in fresh], manifest, target.path)
     ordered = replace(manifest, clips=(*map(fresh.pop, known), *fresh.values()))
     if fresh:
         growth.grow(target.path, _header(ordered, specs, setup, target), ordered.rows, specs)
         console.say(f"{target.path}: {len(fresh)} new clips after {len(known)}")
     return ordered
+
+
+def _refuse_gone(gone: Sequence[str], manifest: Manifest, path: Path) -> None:
+    if gone:
+        raise StoreError(
+            f"{path} holds {len(gone)} clips that are not in {manifest.dataset} {manifest.split} "
+            f"any more, first {gone[0]!r}: give another --out folder, or put them back (clips of a "
+            f"data set without splits may change sides when it grows: say which are tested on)"
+        )
 
 
 def _open(
