@@ -18,7 +18,11 @@ def schema(flow: Flow[..., Any]) -> Schema:
     crashes when it starts. Here every field has its place, and the server refuses the run.
     """
     drawn = parameter_schema(flow).model_dump_for_openapi()
-    for form in (drawn, *drawn.get("definitions", {}).values()):
+    nested = drawn.get("definitions", {})
+    for name, form in nested.items():
+        # What is written on the tabs, where one of several may be chosen.
+        form["title"] = name.removesuffix("Config")
+    for form in (drawn, *nested.values()):
         if "properties" in form:
             _close(form)
             _arrange(form)

@@ -1,11 +1,12 @@
 """What a run does to the machine: processor and memory, a point every few seconds.
 
 The names are MLflow's own, so that its page of system metrics shows them. Told by a thread, to the
-run that was opened last; a run that is shorter than an interval has none. There are no GPU figures
-yet.
+run that was opened last; a run that is shorter than an interval has none. Of a GPU it is the
+memory alone, and only where the run computes on it.
 """
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -72,7 +73,21 @@ def sample() -> dict[str, float]:
         "system/system_memory_usage_megabytes": memory.used / 1e6,
         "system/system_memory_usage_percentage": memory.percent,
         "system/process_memory_megabytes": own.memory_info().rss / 1e6,
+        **_gpus(),
     }
+
+
+def _gpus() -> dict[str, float]:
+    """Give what is taken of each visible GPU's memory; nothing before somebody computes there."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return {}
+    figures: dict[str, float] = {}
+    for number in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(number)
+        figures[f"system/gpu_{number}_memory_usage_megabytes"] = (total - free) / 1e6
+        figures[f"system/gpu_{number}_memory_usage_percentage"] = 100 * (1 - free / total)
+    return figures
 
 
 _open: list[object] = []

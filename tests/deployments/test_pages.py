@@ -99,7 +99,7 @@ def test_the_two_stages_of_a_sweep_are_offered_side_by_side(pages, api, page):
     open_form(page, pages, deployment.id, "Search")
     stage = f"[...({FIELD % 'Stage'}).querySelectorAll('.p-button-group button')]"
     names = page.run(f"{stage}.slice(0, 2).map(b => [b.innerText.trim(), b.ariaSelected])")
-    assert names == [["FusionConfig", "true"], ["ConverterConfig", "false"]]
+    assert names == [["Fusion", "true"], ["Converter", "false"]]
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,20 @@ def test_a_run_without_figures_of_its_own_is_told_of_at_its_end():
     assert told
 
 
+def test_of_gpus_that_are_computed_on_it_is_told_how_full_they_are(monkeypatch):
+    assert not any("gpu" in name for name in system.sample())
+    monkeypatch.setattr("torch.cuda.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda number: (10**9 * (1 + number), 4 * 10**9))
+    told = {name: value for name, value in system.sample().items() if "gpu" in name}
+    assert told == {
+        "system/gpu_0_memory_usage_megabytes": 3000,
+        "system/gpu_0_memory_usage_percentage": 75,
+        "system/gpu_1_memory_usage_megabytes": 2000,
+        "system/gpu_1_memory_usage_percentage": 50,
+    }
+
+
 def test_it_can_be_switched_off(monkeypatch):
     monkeypatch.setenv("POLYSPACE_SYSTEM_METRICS", "0")
     told = []
