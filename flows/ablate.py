@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows import temporary
 from polyspace import console
 from polyspace.train.ablation import AblationConfig
 from tasks import ablations, names
@@ -46,6 +47,7 @@ def main(options: AblateCommand) -> None:
         **{name: getattr(options, name) for name in AblationConfig.model_fields}
     )
     ablations.plan(config)
+    temporary.server()
     ablate(config, options.table_only, options.track)
 
 

@@ -7,6 +7,7 @@ import tyro
 from prefect import flow
 from pydantic import Field
 
+from flows import temporary
 from polyspace import console
 from polyspace.config import Config
 from tasks import names, runs
@@ -33,6 +34,7 @@ def compare(config: CompareConfig) -> Path:
 
 def main(config: CompareConfig) -> None:
     """Run the flow and say where the report is."""
+    temporary.server()
     console.say(f"wrote {compare(config)}")
 
 

@@ -8,6 +8,7 @@ import tyro
 from prefect import flow
 from pydantic import Field, JsonValue
 
+from flows import temporary
 from polyspace import console
 from polyspace.config import Config
 from polyspace.data import featurize
@@ -181,6 +182,7 @@ def main(config: DistillConfig) -> None:
     finished = caching.verified(config.out, inputs)
     if finished is None:
         started = time.monotonic()
+        temporary.server()
         report = distill(config)
         seconds = time.monotonic() - started
         caching.seal(config.out, inputs, result=report, seconds=seconds)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows import temporary
 from polyspace import console
 from polyspace.train.evaluate import EvaluateConfig
 from tasks import evaluation, names
@@ -21,6 +22,7 @@ def evaluate(config: EvaluateConfig) -> Path:
 
 def main(config: EvaluateConfig) -> None:
     """Run the flow and say where its result is."""
+    temporary.server()
     console.say(str(evaluate(config)))
 
 

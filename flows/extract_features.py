@@ -6,6 +6,7 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
+from flows import temporary
 from polyspace import console
 from polyspace.data.featurize import FeaturizeConfig
 from tasks import features, names, parts
@@ -62,11 +63,12 @@ def extract_part(config: FeaturizeConfig, stores: list[Path]) -> None:
 def main(options: ExtractConfig) -> None:
     """Run the flow and say where its result is."""
     if options.distribute:
-        # Before the flow: Prefect would start a server of its own, which no worker knows.
+        # Before this command gets a server of its own, which no worker knows.
         parts.refuse_unreachable()
     names = FeaturizeConfig.model_fields
     config = FeaturizeConfig(**{name: getattr(options, name) for name in names})
     settings = (options.distribute, options.patience_seconds, options.deployment)
+    temporary.server()
     console.say(str(extract_features(config, *settings)))
 
 

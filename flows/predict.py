@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows import temporary
 from polyspace import console
 from polyspace.inference import scoring
 from polyspace.inference.scoring import ScoreConfig
@@ -22,6 +23,7 @@ def predict(config: ScoreConfig) -> Path:
 
 def main(config: ScoreConfig) -> None:
     """Run the flow, and say what came of it."""
+    temporary.server()
     path = predict(config)
     console.say(str(scoring.summary(path)))
     console.say(f"wrote {path}")

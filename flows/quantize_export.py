@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows import temporary
 from polyspace import console
 from polyspace.export import outcome
 from polyspace.export.bundle import ExportConfig
@@ -22,6 +23,7 @@ def quantize_export(config: ExportConfig) -> Path:
 
 def main(config: ExportConfig) -> None:
     """Run the flow and show what came out."""
+    temporary.server()
     outcome.show(quantize_export(config))
 
 

@@ -2,6 +2,7 @@
 
 from prefect import flow
 
+from flows import temporary
 from polyspace import console
 from tasks import models
 from tasks.tracking.registration import RegisterConfig, Registered
@@ -19,6 +20,7 @@ def register(config: RegisterConfig) -> Registered:
 
 def main(config: RegisterConfig) -> None:
     """Run the flow and say how the model is served."""
+    temporary.server()
     console.say(str(register(config)))
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows import temporary
 from polyspace import console
 from tasks import names, selections
 from tasks.selections import SelectRunsConfig
@@ -21,6 +22,7 @@ def select(config: SelectRunsConfig) -> Path:
 
 def main(config: SelectRunsConfig) -> None:
     """Run the flow and say where its result is."""
+    temporary.server()
     console.say(f"wrote {select(config)}")
 
 

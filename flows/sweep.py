@@ -6,6 +6,7 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
+from flows import temporary
 from polyspace import console
 from polyspace.train.sweep import SweepConfig
 from tasks import names, parts, sweeps
@@ -77,9 +78,10 @@ def main(options: SweepCommand) -> None:
     config = SweepConfig(**{name: getattr(options, name) for name in SweepConfig.model_fields})
     sweeps.identity(config)
     if options.distribute:
-        # Before the flow: Prefect would start a server of its own, which no worker knows.
+        # Before this command gets a server of its own, which no worker knows.
         parts.refuse_unreachable()
     settings = (options.distribute, options.patience_seconds, options.deployment)
+    temporary.server()
     sweep(config, *settings, options.track)
 
 

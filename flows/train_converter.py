@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows import temporary
 from polyspace import console
 from polyspace.train.train_converter import ConverterConfig
 from tasks import converters, names
@@ -21,6 +22,7 @@ def train_converter(config: ConverterConfig) -> Path:
 
 def main(config: ConverterConfig) -> None:
     """Run the flow and say where its result is."""
+    temporary.server()
     console.say(str(train_converter(config)))
 
 

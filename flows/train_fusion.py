@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows import temporary
 from polyspace import console
 from polyspace.train.train_fusion import FusionConfig
 from tasks import fusion, names
@@ -21,6 +22,7 @@ def train_fusion(config: FusionConfig) -> Path:
 
 def main(config: FusionConfig) -> None:
     """Run the flow and say where its result is."""
+    temporary.server()
     console.say(str(train_fusion(config)))
 
 

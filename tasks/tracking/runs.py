@@ -24,6 +24,9 @@ from tasks.tracking.records import Record, now_ms
 from tasks.tracking.state import State
 from tasks.tracking.values import PrunedError, Tracker
 
+LINK_SECONDS = 10.0
+"""How long the end of a run waits for its link."""
+
 
 @contextmanager
 def run(
@@ -166,8 +169,10 @@ def _linked(name: str, title: str, record: Record, tracker: Tracker) -> Generato
 
     thread = Thread(target=link, name="link", daemon=True)
     thread.start()
-    yield
-    thread.join()
+    try:
+        yield
+    finally:
+        thread.join(LINK_SECONDS)
     if not any(linked):
         _link_back(name, title, record, tracker)
 

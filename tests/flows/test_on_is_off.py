@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,9 @@ pytestmark = [
 COMMON = {"dataset": "toy", "teachers": ("flow", "look"), "device": "cpu"}
 TIMES = {"seconds", "latency_ms", "created"}
 """Names of what is of a run, and not of its result."""
+PAGES = (".html", ".md")
+MOMENT = re.compile(r"\d+ \w+ \d{4}, \d\d:\d\d UTC(, in [^<\n]*)?")
+"""When it was made and how long that took, as pages say it."""
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +133,11 @@ def result(path: Path):
     """Give what is in a file; of a record, without the times that it took."""
     if path.suffix == ".json":
         return timeless(json.loads(path.read_text()))
+    if path.suffix in PAGES:
+        return MOMENT.sub("", path.read_text())
     if path.name == "SHA256SUMS":
-        return [line for line in path.read_text().splitlines() if not line.endswith(".json")]
+        lines = path.read_text().splitlines()
+        return [line for line in lines if not line.endswith((".json", *PAGES))]
     return path.read_bytes()
 
 

@@ -193,7 +193,7 @@ def test_a_trial_that_is_taken_up_goes_on_in_its_own_mlflow_run(grid, client):
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert begun.info.run_id in {run.info.run_id for run in runs}
     steps = [one.step for one in client.get_metric_history(begun.info.run_id, "hold_out/top1")]
-    assert sorted(steps) == [1, 2, 3, 4]
+    assert sorted(steps) == [0, 1, 2, 3, 4]
 
 
 def test_a_state_of_another_device_is_begun_again(grid, monkeypatch):
