@@ -9,12 +9,14 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
 from polyspace.errors import StoreError
-from polyspace.files import sync_folder
+from polyspace.files import sync_folder, write_atomically
 from polyspace.store import fingerprint, identity, ledger, metadata, state, storage
 from polyspace.store.journal import Entry, LedgerFile
 from polyspace.store.layout import ArraySpec, ClipRows, Layout, StoreHeader
@@ -125,7 +127,8 @@ def _link(source: Path, target: Path) -> Path:
     try:
         os.link(source, target)
     except OSError:
-        shutil.copy2(source, target)
+        with source.open("rb") as file:
+            write_atomically(target, partial(shutil.copyfileobj, file))
     return target.parent
 
 
@@ -136,14 +139,15 @@ def _exchange(path: Path) -> None:
 
 
 def _recover(path: Path) -> None:
-    """Bring to its end what was killed between the two stores' change of place."""
+    """Bring the two stores' change of place to its end; whoever comes by does, after a kill."""
     before = _beside(path, "before")
     if not before.is_dir():
         return
     if not path.exists():
-        _beside(path, "growing").rename(path)
+        with suppress(FileNotFoundError):  # Somebody else has just done it.
+            _beside(path, "growing").rename(path)
         sync_folder(path.parent)
-    shutil.rmtree(before)
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def _beside(path: Path, what: str) -> Path:

@@ -183,6 +183,25 @@ def test_a_kill_at_any_moment_leaves_the_old_store_or_the_longer_one(
     assert len(left) > 20
 
 
+def test_who_comes_by_while_the_stores_change_places_does_no_harm(
+    sample, longer, path, monkeypatch
+):
+    rename, seen = Path.rename, []
+
+    def and_look(source, target):
+        rename(source, target)
+        if not seen:
+            seen.append(True)
+            assert growth.may_grow(path)
+            assert len(FeatureStore.open(path).ids) == 15
+
+    sample.write(path)
+    monkeypatch.setattr(Path, "rename", and_look)
+    grow(path, longer)
+    assert alone(path)
+    assert pending(path, longer) == list(range(8, 15))
+
+
 def test_where_files_have_one_name_they_are_copied(sample, longer, path, monkeypatch):
     def refuse(*given):
         raise PermissionError
