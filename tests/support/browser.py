@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -22,6 +22,8 @@ CHROMIUM = shutil.which("chromium")
 MISSING = "no chromium in PATH: apt-get install chromium"
 PATIENCE_SECONDS = 90.0
 """How long a page may take on a busy machine."""
+OPENED = 3
+"""How often a page is opened that shows too little."""
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -46,15 +48,24 @@ class Page:
         """Go to an address; nothing is waited for."""
         self._call("Page.navigate", url=url)
 
+    def open_until(self, url: str, script: str) -> Any:
+        """Go to an address until an expression is true: again, where a page stays half empty."""
+        for _ in range(OPENED - 1):
+            self.open(url)
+            with suppress(AssertionError):
+                return self.wait(script, PATIENCE_SECONDS / OPENED)
+        self.open(url)
+        return self.wait(script)
+
     def run(self, script: str) -> Any:
         """Evaluate an expression in the page; give its JSON value."""
         answer = self._call("Runtime.evaluate", expression=script, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def wait(self, script: str) -> Any:
+    def wait(self, script: str, seconds: float = PATIENCE_SECONDS) -> Any:
         """Evaluate an expression until it is true; give what it is then."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             # What isn't there yet is no mistake.
             if value := self.run(

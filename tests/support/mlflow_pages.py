@@ -8,16 +8,17 @@ ROWS = "[...document.querySelectorAll('.ag-row[row-id]')]"
 COMPARE = "[...document.querySelectorAll('button')].find(b => b.innerText.trim() === 'Compare')"
 
 
-def open_runs(page: Page, address: str, count: int) -> None:
+def open_runs(page: Page, address: str, count: int, words: str = "") -> None:
     """Open an experiment's runs, and wait until so many are listed.
 
     Args:
         page: Of a browser.
         address: Of the experiment, as `tasks.addresses.mlflow_experiment` gives it.
         count: Of runs that stand on their own.
+        words: What the page says besides.
     """
-    page.open(address)
-    page.wait(f"new Set({ROWS}.map(r => r.getAttribute('row-id'))).size >= {count}")
+    listed = f"new Set({ROWS}.map(r => r.getAttribute('row-id'))).size >= {count}"
+    page.open_until(address, f"{listed} && document.body.innerText.includes({words!r})")
     close_assistant(page)
 
 

@@ -54,9 +54,8 @@ def test_an_experiment_opens_with_our_columns_and_two_runs_are_compared(
     experiment = server.get_experiment_by_name(f"polyspace/{DATASET}")
     address = addresses.mlflow_experiment(experiment.experiment_id)
     assert address.startswith(f"http://127.0.0.1:{proxy.port}/"), address
-    mlflow_pages.open_runs(page, address, 2)
+    mlflow_pages.open_runs(page, address, 2, "viewing a shared view")
 
-    page.wait("document.body.innerText.includes('viewing a shared view')")
     page.wait("document.querySelector('[data-testid=saved-views-trigger]').innerText")
     assert "PolySpace" in page.run(
         "document.querySelector('[data-testid=saved-views-trigger]').innerText"
