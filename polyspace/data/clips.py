@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from numpy import ndarray
 
 from polyspace.data.views import View, Viewing
 from polyspace.errors import DatasetError, LabelError
-from polyspace.store.layout import ClipRows
 
 Split = Literal["train", "validation", "test"]
 
@@ -56,15 +54,6 @@ class Manifest:
                 f"{len(outside)} clips of {self.dataset} {self.split} have a label outside "
                 f"0..{len(self.class_names) - 1}, first {outside[0].id!r} with {outside[0].label}"
             )
-
-    @property
-    def rows(self) -> ClipRows:
-        """Give what a store says of the clips, in this order."""
-        return ClipRows(
-            ids=tuple(clip.id for clip in self.clips),
-            groups=tuple(clip.group for clip in self.clips),
-            labels=np.array([clip.label for clip in self.clips], dtype=np.int64),
-        )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from polyspace.data.quarantine import split_note
 from polyspace.errors import DatasetError, StoreError
 from polyspace.models.backbones.protocol import Backbone
 from polyspace.store import growth, metadata
-from polyspace.store.layout import ArraySpec, StoreHeader
+from polyspace.store.layout import ArraySpec, ClipRows, StoreHeader
 from polyspace.store.reader import FeatureStore
 from polyspace.store.writer import StoreWriter
 
@@ -130,7 +130,7 @@ def _follow(
     _refuse_gone([name for name in known if name not in fresh], manifest, target.path)
     ordered = replace(manifest, clips=(*map(fresh.pop, known), *fresh.values()))
     if fresh:
-        growth.grow(target.path, _header(ordered, specs, setup, target), ordered.rows, specs)
+        growth.grow(target.path, _header(ordered, specs, setup, target), _rows(ordered), specs)
         console.say(f"{target.path}: {len(fresh)} new clips after {len(known)}")
     return ordered
 
@@ -148,7 +148,7 @@ def _open(
     manifest: Manifest, specs: Sequence[ArraySpec], setup: Setup, target: Target
 ) -> StoreWriter:
     header = _header(manifest, specs, setup, target)
-    return StoreWriter.open(target.path, header, manifest.rows, specs)
+    return StoreWriter.open(target.path, header, _rows(manifest), specs)
 
 
 def _fill(
@@ -197,6 +197,14 @@ def clips_per_chunk(clips: int, specs: Sequence[ArraySpec], target: Target, batc
     shared = max(batch, clips // target.work_items)
     fitting = max(1, min(CLIPS_PER_CHUNK, BYTES_PER_ITEM // (4 * values), shared))
     return _even(clips, target.clips_per_chunk or fitting, batch)
+
+
+def _rows(manifest: Manifest) -> ClipRows:
+    return ClipRows(
+        ids=tuple(clip.id for clip in manifest.clips),
+        groups=tuple(clip.group for clip in manifest.clips),
+        labels=np.array([clip.label for clip in manifest.clips], dtype=np.int64),
+    )
 
 
 def _even(clips: int, limit: int, batch: int) -> int:

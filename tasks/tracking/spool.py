@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,8 +171,11 @@ def folder() -> Path:
 
 def found(place: Path) -> Sequence[Spool]:
     """Give all runs of a spool, in the order in which their files were made."""
-    paths = sorted(place.glob(f"*{SUFFIX}"), key=lambda path: (path.stat().st_ctime_ns, path.name))
-    return [Spool(place, path.name.removesuffix(SUFFIX)) for path in paths]
+    made: list[tuple[int, str]] = []
+    for path in place.glob(f"*{SUFFIX}"):
+        with suppress(FileNotFoundError):  # Somebody has pruned it meanwhile.
+            made.append((path.stat().st_ctime_ns, path.name.removesuffix(SUFFIX)))
+    return [Spool(place, name) for _, name in sorted(made)]
 
 
 class _Committer:

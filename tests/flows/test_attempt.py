@@ -117,10 +117,12 @@ from flows import attempt
 from tests.flows.test_attempt import MINE, Api, known
 from prefect.client.schemas.objects import StateType
 attempt.get_client = Api(known(StateType.RUNNING, 3))
+written = Path({str(tmp_path)!r}, "written")
 with attempt.watched(MINE):
+    written.write_text("0")
     print("at work", flush=True)
     while True:
-        Path({str(tmp_path)!r}, "written").write_text(str(time.time()))
+        written.write_text(str(time.time()))
 """
     process = subprocess.Popen((sys.executable, "-c", code), stdout=subprocess.PIPE, text=True)
     assert process.stdout

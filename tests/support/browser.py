@@ -24,6 +24,8 @@ PATIENCE_SECONDS = 90.0
 """How long a page may take on a busy machine."""
 OPENED = 3
 """How often a page is opened that shows too little."""
+CLICKS = 6
+"""How often something is clicked that does nothing."""
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -91,6 +93,16 @@ class Page:
                 button="left",
                 clickCount=1,
             )
+
+    def click_until(self, script: str, seen: str) -> None:
+        """Click until something is seen of it, as a person does."""
+        for _ in range(CLICKS - 1):
+            self.click(script)
+            with suppress(AssertionError):
+                self.wait(seen, PATIENCE_SECONDS / CLICKS)
+                return
+        self.click(script)
+        self.wait(seen)
 
     def fill(self, script: str, text: str) -> None:
         """Replace the text of the field that an expression gives, as typing does."""

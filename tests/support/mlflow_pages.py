@@ -18,8 +18,12 @@ def open_runs(page: Page, address: str, count: int, words: str = "") -> None:
         words: What the page says besides.
     """
     listed = f"new Set({ROWS}.map(r => r.getAttribute('row-id'))).size >= {count}"
-    page.open_until(address, f"{listed} && document.body.innerText.includes({words!r})")
-    close_assistant(page)
+    wanted = f"{listed} && document.body.innerText.includes({words!r})"
+    page.open_until(address, wanted)
+    # MLflow opens its assistant on somebody's first visit, some time or other, and all moves aside.
+    page.run("localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false')")
+    page.open("about:blank")
+    page.open_until(address, wanted)
 
 
 def columns(page: Page) -> Sequence[str]:
@@ -42,13 +46,7 @@ def compare(page: Page, name: str) -> None:
     ids = page.run(f"[...new Set({named}.map(r => r.getAttribute('row-id')))]")
     assert len(ids) > 1, ids
     for run_id in ids:
-        page.click(f"document.querySelector('.ag-row[row-id=\"{run_id}\"] .ag-checkbox-input')")
-    page.click(COMPARE)
-    page.wait(f"document.body.innerText.includes('Comparing {len(ids)} Runs')")
+        box = f"document.querySelector('.ag-row[row-id=\"{run_id}\"] .ag-checkbox-input')"
+        page.click_until(box, f"{box}.checked")
+    page.click_until(COMPARE, f"document.body.innerText.includes('Comparing {len(ids)} Runs')")
     page.wait("document.querySelectorAll('.js-plotly-plot svg').length > 0")
-
-
-def close_assistant(page: Page) -> None:
-    """Close the panel that MLflow opens beside everything on somebody's first visit."""
-    page.run("localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false')")
-    page.run("document.querySelector('[aria-label=\"Close\"]')?.click()")

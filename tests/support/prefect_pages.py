@@ -65,8 +65,4 @@ def submit(page: Page, look: Callable[[], T]) -> T:
 def switch_on(page: Page, address: str, deployment_id: object) -> None:
     """Switch the schedule of a deployment on."""
     page.open(f"{address}/deployments/deployment/{deployment_id}")
-    page.wait(f"!!{SWITCH}")
-    # Again where the server said no: on SQLite it does where another program writes just then.
-    while page.run(f"{SWITCH}.ariaChecked") != "true":
-        page.click(SWITCH)
-        time.sleep(BETWEEN_CLICKS_SECONDS)
+    page.click_until(SWITCH, f"{SWITCH}.ariaChecked === 'true'")

@@ -167,6 +167,12 @@ def test_a_run_that_was_pruned_goes_on_as_one_by_either_id(client, mlflow_uri, c
     assert run.data.tags["polyspace.run"] == ids[0]
 
 
+def test_a_run_that_is_pruned_while_somebody_looks_is_not_there(tmp_path):
+    write(tmp_path, "a" * 32, Case(True, True, True, False, False, False, 40))
+    (tmp_path / f"{'b' * 32}.jsonl").symlink_to(tmp_path / "gone")
+    assert [one.run_id for one in spools.found(tmp_path)] == ["a" * 32]
+
+
 def test_a_run_nests_under_one_that_was_pruned(client, mlflow_uri):
     with tracking.pipeline("distill", Settings(), "motion", enabled=True) as tracker:
         pass
