@@ -18,9 +18,8 @@ from prefect.artifacts import (
 from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run
 
-FAILURES = (httpx.HTTPError, PrefectException, OSError, RuntimeError)
-"""What a server that doesn't answer, or refuses, is met with; httpx's word for asking after the run
-has ended is the last."""
+FAILURES = (httpx.HTTPError, PrefectException, OSError)
+"""What a server that doesn't answer, or refuses, is met with."""
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ Runs are named by ids that are made here, so that none waits for a server, and n
 import inspect
 import re
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import copy_context
 from importlib.metadata import version
 from threading import Thread
@@ -165,7 +165,9 @@ def _linked(name: str, title: str, record: Record, tracker: Tracker) -> Generato
     seen = copy_context()  # It says which flow run and which task this is.
 
     def link() -> None:
-        linked.append(seen.run(_link_back, name, title, record, tracker))
+        # httpx says so of a client that the run has closed at its end, which this may outlive.
+        with suppress(RuntimeError):
+            linked.append(seen.run(_link_back, name, title, record, tracker))
 
     thread = Thread(target=link, name="link", daemon=True)
     thread.start()
