@@ -46,7 +46,7 @@ deploy: $(INSTALLED)
 stack: $(INSTALLED)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m flows.stack
 
-# One thread for each of the three processes, one of which waits for some server most of the time.
+# One thread for each of three processes: one of them waits for some server most of the time.
 test: $(INSTALLED)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadgroup
 

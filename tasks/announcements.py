@@ -16,8 +16,8 @@ FEATURES_FINISHED = "polyspace.features.finished"
 def features_finished(stores: Sequence[Path], config: FeaturizeConfig) -> None:
     """Announce the stores that an extraction has just finished, each by an event of its own.
 
-    Prefect adds which flow run it was. Without a server there is nobody who could wait, and nothing
-    is sent; a server that doesn't answer costs a warning.
+    Prefect adds which flow run it was. Nobody waits at a server that a command has of its own,
+    and a server that doesn't answer costs a warning.
 
     Args:
         stores: One for each split.

@@ -108,8 +108,8 @@ def _cached(seconds: float, size: int) -> Iterator[str]:
 def _commands(taken: dict[str, list[Taken]]) -> Iterator[str]:
     rounds = len(next(iter(taken.values())))
     yield f"\n**A training of one epoch as a command**, {rounds} rounds in turns, imports and all;"
-    yield f"{_load()}. With a server, that server's own time is left out; without, it is Prefect's"
-    yield "in-process API, which is started and counted.\n"
+    yield f"{_load()}. With a server, that server's own time is left out; without, the"
+    yield "command starts one of its own, which is counted.\n"
     yield "| python -m | seconds | processor seconds |"
     yield "|---|---|---|"
     for name, found in taken.items():
